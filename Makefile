@@ -1,0 +1,68 @@
+# Two commands matter: `make run` and `make test`. Each sets up all it needs.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(BIN)/uv
+LOCK_FLAGS := --universal --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links --python-version 3.11 --quiet
+
+.PHONY: help run stop test lint format types unit stack-tests bench lock clean
+
+help: ## List every target
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+run: $(VENV)/.run ## Set up and start everything; Ctrl-C stops all of it
+	@exec $(BIN)/polylogue run
+
+stop: ## Stop what a `make run` elsewhere has left running
+	@if [ -x $(BIN)/polylogue ]; then $(BIN)/polylogue stack down; fi
+
+test: lint types ## Lint, types, and every test on the real stack
+	@$(BIN)/python -m pytest
+
+lint: $(VENV)/.dev ## Ruff and the import rules
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports --no-cache
+
+format: $(VENV)/.dev ## Format and mend what can be mended
+	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
+
+types: $(VENV)/.dev ## mypy, strict
+	@$(BIN)/mypy
+
+unit: $(VENV)/.dev ## The tests that need no server
+	@$(BIN)/python -m pytest tests/unit tests/contract
+
+bench: $(VENV)/.dev ## Measure; prints a table and writes JSON to bench/results/
+	@$(BIN)/python -m bench
+
+lock: $(VENV)/.bootstrap ## Resolve the dependencies anew into requirements/*.lock
+	@$(UV) pip compile $(LOCK_FLAGS) requirements/bootstrap.in -o requirements/bootstrap.lock
+	@$(UV) pip compile $(LOCK_FLAGS) --extra local pyproject.toml -o requirements/run.lock
+	@$(UV) pip compile $(LOCK_FLAGS) --extra local --extra dev pyproject.toml -o requirements/dev.lock
+
+clean: stop ## Remove the environment, the local data and every cache
+	@rm -rf $(VENV) .polylogue .mypy_cache .ruff_cache .pytest_cache .hypothesis bench/results
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.bootstrap: requirements/bootstrap.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Polylogue needs Python 3.11 or newer; name one with: make PYTHON=python3.11 …"; exit 1; }
+	@echo "Making a Python environment in $(VENV)/"
+	@$(PYTHON) -m venv $(VENV) \
+	  || { echo "Python cannot make environments here; on Debian or Ubuntu run: apt-get install python3-venv"; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bootstrap.lock
+	@touch $@
+
+$(VENV)/.run: requirements/run.lock pyproject.toml $(VENV)/.bootstrap
+	@if [ ! -e $(VENV)/.dev ]; then \
+	  echo "Installing the dependencies (about 150 MB the first time)"; \
+	  $(UV) pip install --python $(BIN)/python --require-hashes -r requirements/run.lock --quiet \
+	  && $(UV) pip install --python $(BIN)/python --no-deps --no-build-isolation --quiet -e . ; fi
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.lock pyproject.toml $(VENV)/.bootstrap
+	@echo "Installing the dependencies, those for development included"
+	@$(UV) pip install --python $(BIN)/python --require-hashes -r requirements/dev.lock --quiet
+	@$(UV) pip install --python $(BIN)/python --no-deps --no-build-isolation --quiet -e .
+	@touch $@

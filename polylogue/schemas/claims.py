@@ -1,0 +1,54 @@
+"""The claim: all that the media agent needs to store one medium, carried by `MediaProduced` and `media-requests`."""
+
+from __future__ import annotations
+
+from polylogue.schemas.base import MediaType, Payload, Value, registry
+
+
+class SegmentRange(Value, frozen=True, kw_only=True, omit_defaults=True):
+    """Where the bytes of a medium lie in `media-segments`. Other media's segments may lie between."""
+
+    partition: int
+    first_offset: int
+    last_offset: int
+    count: int
+    size_bytes: int
+    sha256: str  # lower-case hex of the whole medium
+
+
+class RemoteSource(Value, frozen=True, kw_only=True, omit_defaults=True):
+    """A medium that the provider keeps under a URL; whatever is stored at the key first is the medium."""
+
+    url: str
+
+
+class MediaClaim(Value, frozen=True, kw_only=True, omit_defaults=True):
+    media_id: str
+    media_type: MediaType
+    conversation_id: str
+    turn_id: str
+    response_id: str
+    owner_id: str
+    model: str
+    key: str  # the S3 object key, fixed here so that no retry can change it
+    format: str  # the file extension without a dot, from the runner's sniff or the provider's declaration
+    content_type: str  # as the runner sniffed or the provider declared it
+    answer_partition: int  # the partition of `conversation-events` on which the outcome is written
+    segments: SegmentRange | None = None
+    remote: RemoteSource | None = None
+    declared_content_type: str | None = None
+    width: int | None = None
+    height: int | None = None
+    retry: int = 0
+    cost_usd_micros: int | None = None
+
+
+class StoreMedia(Payload, frozen=True, kw_only=True, omit_defaults=True):
+    """A record of `media-requests`: store this medium and publish its one outcome."""
+
+    claim: MediaClaim
+    produced_at_ms: int  # timestamp of the MediaProduced record (Unix ms); the deadline counts from it
+    traceparent: str | None = None
+
+
+REQUESTS = registry(StoreMedia)
