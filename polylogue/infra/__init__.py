@@ -1,0 +1,1 @@
+"""Settings, clients and catalogues: everything that touches the outside and knows nothing of conversations."""

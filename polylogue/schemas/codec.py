@@ -49,7 +49,7 @@ class Codec(Generic[E]):
         payloads: Mapping[str, type[Payload]],
         upcasters: Mapping[tuple[str, int], Upcaster] = UPCASTERS,
     ) -> None:
-        self.envelope = envelope
+        self.envelope: type[E] = envelope
         self.payloads = payloads
         self._upcasters = upcasters
 

@@ -1,0 +1,62 @@
+"""Kafka clients as the traps of aiokafka require them, and the one rule that maps a key to a partition."""
+
+from __future__ import annotations
+
+import ssl
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.partitioner import murmur2
+
+from polylogue.infra.settings import Settings
+
+FETCH_MAX_WAIT_MS = 5  # a resumed partition waits out the fetch under way; 500 by default
+
+
+def partition_for(key: str, partitions: int) -> int:
+    """The partition of a key, as Kafka's default partitioner chooses it."""
+    return int((murmur2(key.encode()) & 0x7FFFFFFF) % partitions)
+
+
+def client_options(settings: Settings) -> dict[str, Any]:
+    """What every client needs to reach the cluster. Raises SettingsError where no server is named."""
+    settings.require("kafka_bootstrap_servers")
+    options: dict[str, Any] = {
+        "bootstrap_servers": settings.kafka_bootstrap_servers,
+        "security_protocol": settings.kafka_security_protocol,
+    }
+    if settings.kafka_security_protocol.endswith("SSL"):
+        options["ssl_context"] = ssl.create_default_context(cafile=settings.kafka_ssl_cafile)
+    if settings.kafka_security_protocol.startswith("SASL"):
+        settings.require("kafka_sasl_username", "kafka_sasl_password")
+        options["sasl_mechanism"] = settings.kafka_sasl_mechanism
+        options["sasl_plain_username"] = settings.kafka_sasl_username
+        password = settings.kafka_sasl_password
+        options["sasl_plain_password"] = password.get_secret_value() if password else None
+    return options
+
+
+def idempotent_producer(settings: Settings, **options: Any) -> AIOKafkaProducer:
+    """A producer with acks=all and idempotence; keep many sends in flight, put a deadline around each wait."""
+    defaults: dict[str, Any] = {
+        "enable_idempotence": True,
+        "acks": "all",
+        "linger_ms": 0,
+        "max_request_size": 1024 * 1024,
+    }
+    return AIOKafkaProducer(**client_options(settings), **(defaults | options))
+
+
+def manual_consumer(settings: Settings, **options: Any) -> AIOKafkaConsumer:
+    """A consumer without a group: the caller assigns once, awaits every position, and commits nothing.
+
+    `conversation-events` is read uncommitted: the runner's transaction is a fence, not a unit.
+    """
+    defaults: dict[str, Any] = {
+        "group_id": None,
+        "enable_auto_commit": False,
+        "isolation_level": "read_uncommitted",
+        "fetch_max_wait_ms": FETCH_MAX_WAIT_MS,
+        "auto_offset_reset": "none",
+    }
+    return AIOKafkaConsumer(**client_options(settings), **(defaults | options))

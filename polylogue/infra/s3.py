@@ -1,0 +1,37 @@
+"""The boto3 client for the media bucket."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from polylogue.infra.settings import Settings
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+
+def create_s3_client(settings: Settings, *, concurrency: int = 10) -> S3Client:
+    """A client for AWS or for S3_ENDPOINT_URL. boto3 blocks: call it in a bounded thread pool of `concurrency`."""
+    import boto3
+    from botocore.config import Config
+
+    secret = settings.aws_secret_access_key
+    return boto3.client(
+        "s3",
+        region_name=settings.aws_region,
+        endpoint_url=str(settings.s3_endpoint_url) if settings.s3_endpoint_url else None,
+        aws_access_key_id=settings.aws_access_key_id,
+        aws_secret_access_key=secret.get_secret_value() if secret else None,
+        config=Config(
+            signature_version="s3v4",
+            # A server of one's own has no host name per bucket.
+            s3={"addressing_style": "path" if settings.s3_endpoint_url else "virtual"},
+            max_pool_connections=concurrency,
+            connect_timeout=5,
+            read_timeout=20,
+            # Retries are the caller's, with its own deadline.
+            retries={"max_attempts": 1, "mode": "standard"},
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+        ),
+    )

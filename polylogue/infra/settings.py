@@ -1,0 +1,84 @@
+"""Every setting, read from the environment and `.env`; a bad or missing one is one sentence that names it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AnyHttpUrl, Field, PostgresDsn, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+UrlMode = Literal["public", "presigned", "cloudfront-signed"]
+
+
+class SettingsError(Exception):
+    """A setting is missing or unusable; the message is one sentence that names it and says what to do."""
+
+
+class Settings(BaseSettings):
+    """Names are the environment's, in lower case. Sizes and times carry their unit in the name."""
+
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore", env_ignore_empty=True, frozen=True)
+
+    # Where things are
+    kafka_bootstrap_servers: str | None = None
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
+    kafka_sasl_username: str | None = None
+    kafka_sasl_password: SecretStr | None = None
+    kafka_ssl_cafile: Path | None = None
+    kafka_topic_prefix: Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]*$", max_length=100)] = ""
+    database_url: PostgresDsn | None = None
+    database_schema: Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]{0,62}$")] = "polylogue"
+    aws_access_key_id: str | None = None
+    aws_secret_access_key: SecretStr | None = None
+    aws_region: str = "us-east-1"
+    s3_media_bucket: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")] = "polylogue-media"
+    s3_endpoint_url: AnyHttpUrl | None = None
+    cloudfront_domain: str | None = None
+
+    # The gateway
+    openrouter_api_key: SecretStr | None = None
+    openrouter_base_url: AnyHttpUrl = AnyHttpUrl("https://openrouter.ai/api/v1")
+    gateway_connect_timeout_s: Annotated[float, Field(gt=0)] = 10
+    gateway_first_byte_timeout_s: Annotated[float, Field(gt=0)] = 120
+    gateway_idle_timeout_s: Annotated[float, Field(gt=0)] = 60
+    response_timeout_s: Annotated[float, Field(gt=0)] = 900
+
+    # Media
+    media_max_size_mb: Annotated[int, Field(ge=1, le=1000)] = 100
+    media_lifecycle_days: Annotated[int, Field(ge=1)] = 90
+    media_url_mode: UrlMode = "presigned"
+    media_url_life_s: Annotated[int, Field(ge=60, le=604_800)] = 3600
+    media_deadline_s: Annotated[float, Field(gt=0)] = 600
+    enable_media_responses: bool = True
+
+    # The pipeline
+    text_coalesce_ms: Annotated[float, Field(ge=0, le=1000)] = 5
+    runner_drain_s: Annotated[float, Field(ge=0)] = 30
+    runner_max_responses: Annotated[int, Field(ge=1)] = 200
+    kafka_session_timeout_ms: Annotated[int, Field(ge=6000)] = 10_000
+    watchdog_s: Annotated[float, Field(gt=0)] = 60
+
+    # Processes
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8000
+    polylogue_home: Path = Path(".polylogue")
+    log_format: Literal["json", "console"] = "json"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    def require(self, *names: str) -> None:
+        """Raises SettingsError for the first of `names` that is not set."""
+        for name in names:
+            if getattr(self, name) is None:
+                raise SettingsError(f"{name.upper()} is not set; set it in the environment or in .env.")
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Reads the settings. Raises SettingsError with one sentence for the first one that cannot be used."""
+    try:
+        return Settings(**overrides)  # type: ignore[arg-type]  # values are validated, whatever their type
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        name = ".".join(str(part) for part in first["loc"]).upper()
+        raise SettingsError(f"{name} cannot be used: {first['msg']}.") from None

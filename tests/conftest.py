@@ -1,0 +1,56 @@
+"""The one stack that every test shares, and the settings that keep the tests apart on it."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from polylogue.infra.settings import Settings, load_settings
+from tests.support.stack import test_stack
+
+
+@pytest.fixture(scope="session")
+def stack_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """Where Kafka, Postgres and S3 are: servers named in the environment, else containers, else the local stack."""
+    with test_stack(tmp_path_factory.mktemp("stack")) as environment:
+        yield environment
+
+
+@pytest.fixture
+def settings(stack_environment: dict[str, str], tmp_path: Path) -> Settings:
+    """Settings with a topic prefix, a schema and a bucket of the test's own. Nothing is created yet."""
+    name = secrets.token_hex(4)
+    values = {key.lower(): value for key, value in stack_environment.items()}
+    return load_settings(
+        **values,
+        _env_file=None,
+        kafka_topic_prefix=f"t{name}-",
+        database_schema=f"t{name}",
+        s3_media_bucket=f"t{name}-media",
+        polylogue_home=tmp_path / "home",
+        kafka_session_timeout_ms=6000,
+        runner_drain_s=2,
+        log_level="warning",
+    )
+
+
+@pytest.fixture
+async def prepared(settings: Settings) -> AsyncIterator[Settings]:
+    """The same settings with topics (3 partitions for commands and events), tables and bucket made."""
+    from polylogue.media.store import ensure_bucket
+    from polylogue.projections.migrate import upgrade
+
+    from polylogue.infra.topic_admin import apply_topics
+
+    await apply_topics(settings, partitions=3)
+    upgrade(settings)
+    ensure_bucket(settings)
+    yield settings
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    os.environ.setdefault("NO_COLOR", "1")
