@@ -1,0 +1,174 @@
+"""Serves the simulated models over HTTP as OpenRouter does."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import secrets
+import signal
+import time
+from contextlib import suppress
+
+import orjson
+import structlog
+from aiohttp import web
+
+from polylogue.simulator import catalogue, chunks, media, requests, scripts
+from polylogue.simulator.chunks import Envelope, Json
+from polylogue.simulator.generations import Generation, Generations
+from polylogue.simulator.streaming import ClientGoneError, Stream, wait
+
+LARGEST_REQUEST = 256 * 1024 * 1024  # bytes: a history full of pictures
+RETRY_AFTER_S = 1
+BUSY_LIMIT = 20  # requests a minute, as the headers of sim/busy say
+STOP_S = 1.0  # streams still running at a stop are cut after this
+
+_KEY = web.AppKey("key", str)
+_GENERATIONS = web.AppKey("generations", Generations)
+_CACHE = web.AppKey("cache", media.Cache)
+
+
+def _json(body: Json, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
+    return web.Response(
+        body=orjson.dumps(body), status=status, content_type="application/json", headers=headers
+    )
+
+
+def _allowed(request: web.Request) -> bool:
+    key = request.app[_KEY]
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    given = token.strip() if scheme.lower() == "bearer" else ""
+    return not key or hmac.compare_digest(given.encode(), key.encode())
+
+
+async def _models(_: web.Request) -> web.Response:
+    # Open to all, as with OpenRouter.
+    return _json({"data": catalogue.entries()})
+
+
+async def _stats(request: web.Request) -> web.Response:
+    return _json(request.app[_GENERATIONS].stats())
+
+
+async def _generations(request: web.Request) -> web.Response:
+    return _json({"data": request.app[_GENERATIONS].recent()})
+
+
+def _busy() -> web.Response:
+    limits = {
+        "X-RateLimit-Limit": str(BUSY_LIMIT),
+        "X-RateLimit-Remaining": "0",
+        "X-RateLimit-Reset": str(round((time.time() + RETRY_AFTER_S) * 1000)),
+    }
+    metadata = {"provider_name": chunks.PROVIDER, "headers": limits}
+    body = chunks.error_body(429, "Rate limit exceeded: free-models-per-min. ", metadata)
+    return _json(body, 429, {"Retry-After": str(RETRY_AFTER_S), **limits})
+
+
+async def _chat(request: web.Request) -> web.StreamResponse:
+    generations = request.app[_GENERATIONS]
+    if not _allowed(request):
+        generations.refuse()
+        message = "User not found." if "Authorization" in request.headers else "No auth credentials found"
+        return _json(chunks.error_body(401, message), 401)
+    try:
+        chat = requests.read(orjson.loads(await request.read()), request.headers.get("X-Sim", ""))
+    except orjson.JSONDecodeError:
+        generations.refuse()
+        return _json(chunks.error_body(400, "The body is not JSON."), 400)
+    except requests.RequestError as error:
+        generations.refuse()
+        return _json(chunks.error_body(400, str(error)), 400)
+    if chat.model.id == "sim/refused":
+        generations.refuse()
+        return _json(chunks.error_body(401, "User not found."), 401)
+    if chat.model.id == "sim/busy":
+        generations.refuse()
+        return _busy()
+    envelope = Envelope(
+        id=f"gen-{int(time.time())}-{secrets.token_hex(10)}", model=chat.asked_model, created=int(time.time())
+    )
+    generation = generations.start(envelope.id, chat.asked_model, chat.prompt, stream=chat.stream)
+    try:
+        if chat.stream:
+            return await _streamed(request, chat, envelope, generation)
+        return await _whole(request, chat, envelope, generation)
+    except ClientGoneError:
+        # aiohttp wants a response; there is nobody to read it.
+        return web.Response(status=499)
+    finally:
+        # A second outcome is ignored, so this counts what ended in no other way: client gone, server stopped.
+        generations.end(generation, "aborted")
+
+
+async def _streamed(
+    request: web.Request, chat: requests.ChatRequest, envelope: Envelope, generation: Generation
+) -> web.StreamResponse:
+    script = scripts.write(chat)
+    stream = Stream(request, envelope, script, generation, request.app[_CACHE])
+    response = await stream.run()
+    # Counted before the last bytes leave: who has read the end may ask for the counts.
+    request.app[_GENERATIONS].end(generation, "failed" if script.breaks else "finished")
+    await stream.end()
+    return response
+
+
+async def _whole(
+    request: web.Request, chat: requests.ChatRequest, envelope: Envelope, generation: Generation
+) -> web.StreamResponse:
+    script, cache = scripts.write(chat), request.app[_CACHE]
+
+    def build() -> tuple[bytes, list[media.Sent]]:
+        contents = [cache.make(recipe) for recipe in script.recipes]
+        message = chunks.message(envelope, script, contents)
+        body = envelope.completion(message, script.finish_reason, script.usage)
+        sent = [media.sent(recipe, content) for recipe, content in zip(script.recipes, contents, strict=True)]
+        return orjson.dumps(body), sent
+
+    body, sent = await asyncio.to_thread(build)
+    await wait(
+        request, script.delay + script.pace * (script.usage.text_tokens + script.usage.reasoning_tokens)
+    )
+    headers = {"X-Generation-Id": envelope.id}
+    if (broken := script.breaks) is not None:
+        request.app[_GENERATIONS].end(generation, "failed")
+        metadata = {"provider_name": chunks.PROVIDER}
+        return _json(chunks.error_body(broken.code, broken.message, metadata), broken.code, headers)
+    generation.media += sent
+    request.app[_GENERATIONS].end(generation, "finished")
+    return web.Response(body=body, content_type="application/json", headers=headers)
+
+
+def create_app(*, key: str | None = None) -> web.Application:
+    """With a key, chat completions want it as bearer token; without, any or none will do."""
+    app = web.Application(client_max_size=LARGEST_REQUEST)
+    app[_KEY] = key or ""
+    app[_GENERATIONS] = Generations()
+    app[_CACHE] = media.Cache()
+    for prefix in ("/api/v1", "/v1"):  # OpenRouter's address and OpenAI's
+        app.router.add_get(f"{prefix}/models", _models)
+        app.router.add_post(f"{prefix}/chat/completions", _chat)
+    app.router.add_get("/sim/stats", _stats)
+    app.router.add_get("/sim/generations", _generations)
+    return app
+
+
+async def serve(host: str, port: int, *, key: str | None = None, stop_on_signals: bool = True) -> None:
+    """Runs until SIGTERM, SIGINT or cancellation. Port 0 takes a free one; the log line names it."""
+    log = structlog.get_logger("polylogue.simulator")
+    runner = web.AppRunner(create_app(key=key), access_log=None, shutdown_timeout=STOP_S)
+    await runner.setup()
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    signals = (signal.SIGTERM, signal.SIGINT) if stop_on_signals else ()
+    try:
+        await web.TCPSite(runner, host, port).start()
+        for number in signals:
+            loop.add_signal_handler(number, stop.set)
+        bound = runner.addresses[0][1]
+        log.info("simulator_ready", url=f"http://{host}:{bound}/api/v1", key_required=bool(key))
+        await stop.wait()
+    finally:
+        for number in signals:
+            with suppress(ValueError):
+                loop.remove_signal_handler(number)
+        await runner.cleanup()

@@ -1,0 +1,118 @@
+"""Paces and writes one streamed answer, and stops as soon as the client has gone."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from aiohttp import web
+
+from polylogue.simulator import chunks, media, scripts
+from polylogue.simulator.generations import Generation
+
+WRITE_SLICE = 256 * 1024  # bytes: between two slices a closed connection is noticed
+WATCH_S = 0.05  # how soon a closed connection is noticed while nothing is written
+COMMENT_EVERY_S = 1.0  # comments keep the connection open while the model says nothing
+
+
+class ClientGoneError(Exception):
+    """The client closed the connection before the answer was complete."""
+
+
+@contextmanager
+def _noticing_reset() -> Iterator[None]:
+    try:
+        yield
+    except ConnectionError as error:
+        raise ClientGoneError from error
+
+
+async def wait(request: web.Request, seconds: float) -> None:
+    """Waits, and notices meanwhile that the client has gone."""
+    until = time.monotonic() + seconds
+    while True:
+        if request.transport is None or request.transport.is_closing():
+            raise ClientGoneError
+        left = until - time.monotonic()
+        # Even without a pace the other streams get their turn between two chunks.
+        await asyncio.sleep(min(max(left, 0.0), WATCH_S))
+        if left <= WATCH_S:
+            return
+
+
+class Stream:
+    """The answer to one request; `run` once."""
+
+    def __init__(
+        self,
+        request: web.Request,
+        envelope: chunks.Envelope,
+        script: scripts.Script,
+        generation: Generation,
+        cache: media.Cache,
+    ) -> None:
+        self._request = request
+        self._envelope = envelope
+        self._script = script
+        self._generation = generation
+        self._cache = cache
+        self._response = web.StreamResponse(
+            headers={
+                "Content-Type": "text/event-stream; charset=utf-8",
+                "Cache-Control": "no-cache",
+                "X-Generation-Id": envelope.id,
+            }
+        )
+
+    async def run(self) -> web.StreamResponse:
+        """Everything but the end of the answer; raises ClientGoneError."""
+        with _noticing_reset():
+            await self._response.prepare(self._request)
+        await self._write(chunks.COMMENT)
+        pause = self._script.delay
+        for step in self._script.steps:
+            events, medium = await self._prepare(step)
+            for event in events:
+                await self._pause(pause)
+                await self._write(event)
+                self._generation.pieces += 1
+                pause = self._script.pace
+            if medium is not None:
+                self._generation.media.append(medium)
+        if self._script.breaks is None:
+            for chunk in chunks.closing_chunks(self._envelope, self._script):
+                await self._write(chunks.event(chunk))
+        return self._response
+
+    async def end(self) -> None:
+        if self._script.breaks is None:
+            await self._write(chunks.DONE)
+        with _noticing_reset():
+            await self._response.write_eof()
+
+    async def _prepare(self, step: scripts.Step) -> tuple[Iterable[bytes], media.Sent | None]:
+        if not isinstance(step, scripts.Show | scripts.Speak):
+            return map(chunks.event, chunks.step_chunks(self._envelope, step)), None
+
+        def build() -> tuple[list[bytes], media.Sent]:
+            content = self._cache.make(step.recipe)
+            events = [chunks.event(chunk) for chunk in chunks.step_chunks(self._envelope, step, content)]
+            return events, media.sent(step.recipe, content)
+
+        # Drawing, encoding and base64 take up to seconds, which the other streams must not feel.
+        return await asyncio.to_thread(build)
+
+    async def _pause(self, seconds: float) -> None:
+        while seconds > COMMENT_EVERY_S:
+            await wait(self._request, COMMENT_EVERY_S)
+            await self._write(chunks.COMMENT)
+            seconds -= COMMENT_EVERY_S
+        await wait(self._request, seconds)
+
+    async def _write(self, content: bytes) -> None:
+        view = memoryview(content)
+        with _noticing_reset():
+            for start in range(0, len(view), WRITE_SLICE):
+                await self._response.write(view[start : start + WRITE_SLICE])
