@@ -1,0 +1,57 @@
+"""Brings the tables of DATABASE_SCHEMA to a revision, forward or back; copies that start together take turns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, NullPool, create_engine, text
+
+from polylogue.infra.postgres import connection_string
+from polylogue.infra.settings import Settings
+
+VERSION_TABLE = "alembic_version"
+_MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+def upgrade(settings: Settings, revision: str = "head") -> None:
+    """Blocks until the schema exists and is at `revision` or later."""
+    with _locked(settings) as connection:
+        command.upgrade(_config(connection), revision)
+
+
+def downgrade(settings: Settings, revision: str) -> None:
+    """Blocks until the schema is back at `revision`; `base` leaves it empty."""
+    with _locked(settings) as connection:
+        command.downgrade(_config(connection), revision)
+        if revision == "base":
+            connection.execute(text(f"DROP TABLE IF EXISTS {VERSION_TABLE}"))
+
+
+@contextmanager
+def _locked(settings: Settings) -> Iterator[Connection]:
+    """One transaction in the schema, held by one process at a time: all of a migration happens or none of it."""
+    # A migration, or waiting for another process's, may take longer than an ordinary statement.
+    conninfo = connection_string(settings, lock_timeout="120s", statement_timeout="300s")
+    engine = create_engine(
+        "postgresql+psycopg://", creator=lambda: psycopg.connect(conninfo), poolclass=NullPool
+    )
+    schema = settings.database_schema
+    with engine.begin() as connection:
+        connection.execute(
+            text("SELECT pg_advisory_xact_lock(hashtext(:lock))"), {"lock": f"migrate {schema}"}
+        )
+        # The settings allow lower-case identifiers only.
+        connection.execute(text(f'CREATE SCHEMA IF NOT EXISTS "{schema}"'))
+        yield connection
+
+
+def _config(connection: Connection) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    return config
