@@ -16,7 +16,7 @@ from aiohttp import web
 from polylogue.simulator import catalogue, chunks, media, requests, scripts
 from polylogue.simulator.chunks import Envelope, Json
 from polylogue.simulator.generations import Generation, Generations
-from polylogue.simulator.streaming import ClientGoneError, Stream, wait
+from polylogue.simulator.streaming import ClientGoneError, Stream
 
 LARGEST_REQUEST = 256 * 1024 * 1024  # bytes: a history full of pictures
 RETRY_AFTER_S = 1
@@ -126,9 +126,8 @@ async def _whole(
         return orjson.dumps(body), sent
 
     body, sent = await asyncio.to_thread(build)
-    await wait(
-        request, script.delay + script.pace * (script.usage.text_tokens + script.usage.reasoning_tokens)
-    )
+    said = script.usage.text_tokens + script.usage.reasoning_tokens
+    await asyncio.sleep(script.delay + script.pace * said)
     headers = {"X-Generation-Id": envelope.id}
     if (broken := script.breaks) is not None:
         request.app[_GENERATIONS].end(generation, "failed")
@@ -153,10 +152,16 @@ def create_app(*, key: str | None = None) -> web.Application:
     return app
 
 
+def create_runner(*, key: str | None = None) -> web.AppRunner:
+    """The application as it is served: a closed connection cancels its answer at once."""
+    app = create_app(key=key)
+    return web.AppRunner(app, access_log=None, shutdown_timeout=STOP_S, handler_cancellation=True)
+
+
 async def serve(host: str, port: int, *, key: str | None = None, stop_on_signals: bool = True) -> None:
     """Runs until SIGTERM, SIGINT or cancellation. Port 0 takes a free one; the log line names it."""
     log = structlog.get_logger("polylogue.simulator")
-    runner = web.AppRunner(create_app(key=key), access_log=None, shutdown_timeout=STOP_S)
+    runner = create_runner(key=key)
     await runner.setup()
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     signals = (signal.SIGTERM, signal.SIGINT) if stop_on_signals else ()

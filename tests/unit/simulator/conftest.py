@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Any
+from contextlib import AsyncExitStack
 
+import aiohttp
 import pytest
-from aiohttp.test_utils import TestClient, TestServer
+from aiohttp import web
 
-from polylogue.simulator.app import create_app
+from polylogue.simulator.app import create_runner
 from tests.unit.simulator.gateway import Gateway, Start
 
 
 @pytest.fixture
 async def start() -> AsyncIterator[Start]:
-    clients: list[TestClient[Any, Any]] = []
+    async with AsyncExitStack() as stack:
 
-    async def starter(*, key: str | None = None) -> Gateway:
-        client = TestClient(TestServer(create_app(key=key)))
-        clients.append(client)
-        await client.start_server()
-        return Gateway(client)
+        async def starter(*, key: str | None = None) -> Gateway:
+            # Served as the program serves it; aiohttp's own test server treats closed connections differently.
+            runner = create_runner(key=key)
+            await runner.setup()
+            stack.push_async_callback(runner.cleanup)
+            await web.TCPSite(runner, "127.0.0.1", 0).start()
+            url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+            return Gateway(await stack.enter_async_context(aiohttp.ClientSession(url)))
 
-    yield starter
-    for client in clients:
-        await client.close()
+        yield starter
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from aiohttp.test_utils import TestClient
+import aiohttp
 
 URL = "/api/v1/chat/completions"
 
@@ -67,7 +67,7 @@ class Reply:
 
 
 class Gateway:
-    def __init__(self, client: TestClient[Any, Any]) -> None:
+    def __init__(self, client: aiohttp.ClientSession) -> None:
         self.client = client
 
     @staticmethod

@@ -96,19 +96,20 @@ async def test_a_bad_header_is_refused_with_a_sentence(gateway: Gateway) -> None
 
 
 @pytest.mark.parametrize(
-    "model",
+    ("model", "read_first"),
     [
-        "sim/text:pace=60s",
-        "sim/text:delay=60s",
-        "sim/painter:size=40mb:pace=0",
-        "sim/speaker:size=40mb:pace=0",
+        ("sim/text:pace=60s", 1),
+        ("sim/text:delay=60s", 1),
+        ("sim/painter:size=40mb:tokens=0:pace=0", 1_000_000),
+        ("sim/speaker:size=40mb:tokens=5:pace=0", 1_000_000),
+        ("sim/gallery:images=32:pace=60s", 1),
     ],
 )
 async def test_a_closed_connection_stops_the_answer_and_is_counted(
-    gateway: Gateway, model: str, caplog: pytest.LogCaptureFixture
+    gateway: Gateway, model: str, read_first: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     response = await gateway.client.post(URL, json=gateway.body(model))
-    assert await response.content.readany()
+    assert len(await response.content.readexactly(read_first)) == read_first
     assert (await gateway.get("/sim/stats"))["running"] == 1
     response.close()
     stats = await gateway.stats_when(lambda stats: stats["running"] == 0)
