@@ -1,0 +1,130 @@
+"""From a data URL or bare base64, however mangled, to bytes."""
+
+from __future__ import annotations
+
+import binascii
+import re
+from urllib.parse import unquote_to_bytes
+
+import msgspec
+import pybase64
+
+from polylogue.schemas.base import MediaType
+from polylogue.streams.gateway.events import BadMedia
+from polylogue.streams.gateway.large_json import LongString
+
+# The head of a data URL (type and parameters) is far shorter; the comma is looked for here only.
+LONGEST_HEAD_BYTES = 1024
+_MOST_NESTED = 3
+
+_URL_SAFE = bytes.maketrans(b"-_", b"+/")
+_WHITE = b" \t\r\n\v\f"
+_PADDED_PIECES = re.compile(rb"[^=]+=*")
+
+
+class DecodedMedia(msgspec.Struct, frozen=True):
+    data: bytes
+    content_type: str | None = None
+    parameters: dict[str, str] = {}
+
+
+class DataUrl(msgspec.Struct, frozen=True):
+    content_type: str | None
+    parameters: dict[str, str]
+    is_base64: bool
+    payload: memoryview
+
+
+def parse_data_url(source: memoryview) -> DataUrl | None:
+    """None when it is no data URL. The payload is a view, not a copy."""
+    head = bytes(source[:LONGEST_HEAD_BYTES])
+    if head[:5].lower() != b"data:":
+        return None
+    comma = head.find(b",")
+    if comma < 0:
+        return None
+    content_type, *rest = (part.strip() for part in head[5:comma].decode("utf-8", "replace").split(";"))
+    parameters = {}
+    is_base64 = False
+    for part in rest:
+        name, _, value = part.partition("=")
+        if name.lower() == "base64" and not value:
+            is_base64 = True
+        elif name:
+            parameters[name.strip().lower()] = value.strip().strip('"')
+    return DataUrl(content_type.lower() or None, parameters, is_base64, source[comma + 1 :])
+
+
+def decode_media(
+    source: str | LongString, media_type: MediaType, *, max_bytes: int
+) -> DecodedMedia | BadMedia:
+    """Also unwraps a data URL within a data URL, and takes a data URL where bare base64 belongs."""
+    view = memoryview(source.encode("utf-8", "replace")) if isinstance(source, str) else source
+    content_type: str | None = None
+    parameters: dict[str, str] = {}
+    is_base64 = True
+    for _ in range(_MOST_NESTED):
+        url = parse_data_url(view)
+        if url is None:
+            break
+        content_type = url.content_type or content_type
+        parameters |= url.parameters
+        is_base64 = url.is_base64
+        view = url.payload
+    if len(view) // 4 * 3 > max_bytes + 3:
+        return BadMedia(
+            media_type, "too_large", f"The model sent {_article(media_type)} above the size limit."
+        )
+    data = decode_base64(view) if is_base64 else unquote_to_bytes(bytes(view))
+    if data is None:
+        return BadMedia(
+            media_type, "bad_base64", f"The model sent {_article(media_type)} that is not valid base64."
+        )
+    if not data:
+        return BadMedia(media_type, "bad_base64", f"The model sent {_article(media_type)} without content.")
+    if len(data) > max_bytes:
+        return BadMedia(
+            media_type, "too_large", f"The model sent {_article(media_type)} above the size limit."
+        )
+    return DecodedMedia(data, content_type, parameters)
+
+
+def decode_base64(payload: bytes | memoryview) -> bytes | None:
+    """Strict first, which is fast; mended only where that fails. None when it cannot be base64."""
+    try:
+        return pybase64.b64decode(payload, validate=True)
+    except (binascii.Error, ValueError):
+        return _decode_mended(bytes(payload))
+
+
+def _decode_mended(payload: bytes) -> bytes | None:
+    if b"%" in payload:
+        payload = unquote_to_bytes(payload)
+    payload = payload.strip(_WHITE).translate(_URL_SAFE, b"\t\r\n\v\f")
+    if b" " in payload:
+        # A "+" that went through a form decoder; where that does not come out even, the blanks were line breaks.
+        with_plus = payload.replace(b" ", b"+")
+        without = payload.replace(b" ", b"")
+        payload = with_plus if _is_even(with_plus) or not _is_even(without) else without
+    # Padding in the middle means pieces that were encoded one by one.
+    pieces = [_decode_piece(piece) for piece in _PADDED_PIECES.findall(payload)]
+    whole = [piece for piece in pieces if piece is not None]
+    return b"".join(whole) if len(whole) == len(pieces) else None
+
+
+def _is_even(payload: bytes) -> bool:
+    return len(payload) % 4 == 0
+
+
+def _decode_piece(piece: bytes) -> bytes | None:
+    bare = piece.rstrip(b"=")
+    if len(bare) % 4 == 1:  # no bytes encode to that
+        return None
+    try:
+        return pybase64.b64decode(bare + b"=" * (-len(bare) % 4), validate=True)
+    except (binascii.Error, ValueError):
+        return None
+
+
+def _article(media_type: MediaType) -> str:
+    return {"image": "a picture", "audio": "a sound", "video": "a film"}[media_type]

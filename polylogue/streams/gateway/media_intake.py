@@ -1,0 +1,42 @@
+"""Turns a medium as the gateway sent it into an event, once an answer."""
+
+from __future__ import annotations
+
+from polylogue.schemas.base import MediaType
+from polylogue.streams.gateway.audio import PCM16_RATE, as_sound, is_rate
+from polylogue.streams.gateway.base64_media import decode_media
+from polylogue.streams.gateway.chat_fields import text_of
+from polylogue.streams.gateway.dedup import SeenMedia
+from polylogue.streams.gateway.events import BadMedia, MediaBytes, MediaRemote
+from polylogue.streams.gateway.parts import MediaPart
+
+
+class MediaIntake:
+    def __init__(self, *, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._seen = SeenMedia()
+
+    def take(self, part: MediaPart) -> MediaBytes | MediaRemote | BadMedia | None:
+        """None for what this answer has already brought."""
+        source, declared = part.source, part.declared_content_type
+        head = bytes(source[:8]).decode("latin-1") if isinstance(source, memoryview) else source[:8]
+        if head.lower().startswith(("https://", "http://")):
+            url = text_of(source)
+            return MediaRemote(part.media_type, url, declared) if self._seen.first_url(url) else None
+        decoded = decode_media(source, part.media_type, max_bytes=self._max_bytes)
+        if isinstance(decoded, BadMedia):
+            # A broken picture, too, is often repeated at the end of the answer.
+            raw = source.encode("utf-8", "replace") if isinstance(source, str) else bytes(source)
+            return decoded if self._seen.first_time(raw)[1] else None
+        declared = decoded.content_type or declared
+        if part.media_type != "audio":
+            return self.take_bytes(part.media_type, decoded.data, declared)
+        rate = decoded.parameters.get("rate", "")
+        # Without any word on its format a whole part is left as it is: it need not be raw samples.
+        audio_format = part.format or (declared or "audio/unknown").removeprefix("audio/")
+        sound = as_sound(decoded.data, audio_format.lower(), int(rate) if is_rate(rate) else PCM16_RATE)
+        return self.take_bytes("audio", sound.data, sound.content_type or declared)
+
+    def take_bytes(self, media_type: MediaType, data: bytes, declared: str | None) -> MediaBytes | None:
+        sha256, new = self._seen.first_time(data)
+        return MediaBytes(media_type, data, sha256, declared) if new else None

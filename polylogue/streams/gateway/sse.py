@@ -1,0 +1,176 @@
+"""Server-sent events from bytes in any fragments: no transport, linear in time, one copy of a long line at most."""
+
+from __future__ import annotations
+
+import msgspec
+
+MIB = 1024 * 1024
+
+# A longer line gives its buffer away instead of being copied out of it.
+OWN_BUFFER_BYTES = 64 * 1024
+
+_BOM = b"\xef\xbb\xbf"
+_LF = 0x0A
+_COLON = 0x3A
+_SPACE = 0x20
+_LONGEST_FIELD_NAME = 16  # no field that means something has a longer name
+
+
+class ProtocolError(Exception):
+    """What came is not what the protocol allows."""
+
+
+class LineTooLongError(ProtocolError):
+    """A line of the stream is longer than allowed."""
+
+
+class EventTooLongError(ProtocolError):
+    """An event of the stream is longer than allowed."""
+
+
+class SseEvent(msgspec.Struct, frozen=True):
+    data: bytes | bytearray
+    name: str = ""
+    cut: bool = False  # the input ended before the blank line: the last line may be incomplete
+
+    def __repr__(self) -> str:  # payloads must not reach a log through a traceback
+        return f"SseEvent({self.name!r}, {len(self.data)} bytes)"
+
+
+class SseParser:
+    """`feed` whatever arrives; `end` at a clean end of input.
+
+    Beyond the standard: an event without its blank line is delivered by `end`, and the value of a field named
+    `error`, which some gateways send in place of `data`, becomes an event named `error`. When a cap is exceeded
+    the events before it are returned first, then every call raises.
+    """
+
+    def __init__(self, *, max_line_bytes: int = 144 * MIB, max_event_bytes: int = 144 * MIB) -> None:
+        self._max_line = max_line_bytes
+        self._max_event = max_event_bytes
+        self._buffer = bytearray()  # the line that has not ended yet
+        self._after_cr = False
+        self._first_line = True
+        self._data: list[bytes | bytearray] = []
+        self._data_size = 0
+        self._error: list[bytes | bytearray] = []
+        self._name = ""
+        self._refused: ProtocolError | None = None
+        self.comments = 0
+        self.bytes_scanned = 0  # the work done in search of line ends; a small multiple of the input
+
+    def feed(self, data: bytes) -> list[SseEvent]:
+        if self._refused is not None:
+            raise self._refused
+        if self._after_cr and data:
+            self._after_cr = False
+            if data[0] == _LF:  # CRLF, split between two pieces
+                data = data[1:]
+        events: list[SseEvent] = []
+        try:
+            self._split(data, events)
+        except ProtocolError as error:
+            self._refused = error
+            self._buffer = bytearray()
+            if not events:
+                raise
+        return events
+
+    def end(self) -> list[SseEvent]:
+        """The input has ended cleanly: what is left is a line, and the event is complete without its blank line."""
+        if self._refused is not None:
+            raise self._refused
+        events: list[SseEvent] = []
+        line, self._buffer = self._buffer, bytearray()
+        if line:
+            self._take(line, events)
+        self._dispatch(events, cut=True)
+        return events
+
+    def _find(self, end_mark: bytes, start: int) -> int:
+        found = self._buffer.find(end_mark, start)
+        self.bytes_scanned += (len(self._buffer) if found < 0 else found) - start
+        return found
+
+    def _split(self, data: bytes, events: list[SseEvent]) -> None:
+        start = 0  # of the present line
+        scanned = len(self._buffer)
+        self._buffer += data
+        # Each is searched for again only when it has been passed, so the work stays linear whatever ends the lines.
+        lf = self._find(b"\n", scanned)
+        cr = self._find(b"\r", scanned)
+        while lf >= 0 or cr >= 0:
+            is_cr = lf < 0 or 0 <= cr < lf
+            end = cr if is_cr else lf
+            after = end + 1
+            if is_cr:
+                if after == len(self._buffer):
+                    self._after_cr = True
+                elif self._buffer[after] == _LF:
+                    after += 1
+            size = end - start
+            if size > self._max_line:
+                raise LineTooLongError
+            if size >= OWN_BUFFER_BYTES and len(self._buffer) - after <= size:
+                # Copying the short rest is cheaper than copying the long line.
+                line, self._buffer = self._buffer, self._buffer[after:]
+                del line[end:]
+                del line[:start]
+                lf, cr, after = lf - after, cr - after, 0
+                self._take(line, events)
+            elif size >= OWN_BUFFER_BYTES:
+                with memoryview(self._buffer) as view:
+                    long_line = bytes(view[start:end])
+                self._take(long_line, events)
+            else:
+                self._take(bytes(self._buffer[start:end]), events)
+            start = after
+            lf = lf if lf >= start else self._find(b"\n", start)
+            cr = cr if cr >= start else self._find(b"\r", start)
+        if start:
+            del self._buffer[:start]
+        if len(self._buffer) > self._max_line:
+            raise LineTooLongError
+
+    def _take(self, line: bytes | bytearray, events: list[SseEvent]) -> None:
+        if self._first_line:
+            self._first_line = False
+            line = line.removeprefix(_BOM)
+        if not line:
+            self._dispatch(events, cut=False)
+            return
+        colon = line.find(b":", 0, _LONGEST_FIELD_NAME)
+        if colon == 0:
+            self.comments += 1
+            return
+        if colon < 0:
+            if len(line) >= _LONGEST_FIELD_NAME:
+                return
+            field, value = bytes(line), b""
+        else:
+            field = bytes(line[:colon])
+            skip = colon + 2 if line[colon + 1 : colon + 2] == b" " else colon + 1
+            if isinstance(line, bytearray):
+                del line[:skip]  # moves a pointer, not the bytes
+                value = line  # type: ignore[assignment]  # a line of either kind
+            else:
+                value = line[skip:]
+        if field == b"data" or field == b"error":  # noqa: PLR1714  # no tuple to build in the hottest line
+            self._data_size += len(value) + 1
+            if self._data_size > self._max_event:
+                raise EventTooLongError
+            (self._data if field == b"data" else self._error).append(value)
+        elif field == b"event":
+            self._name = value.decode("utf-8", "replace")
+
+    def _dispatch(self, events: list[SseEvent], *, cut: bool) -> None:
+        if self._data:
+            data = self._data[0] if len(self._data) == 1 else b"\n".join(self._data)
+            events.append(SseEvent(data, self._name, cut))
+            self._data = []
+        if self._error:
+            error = self._error[0] if len(self._error) == 1 else b"\n".join(self._error)
+            events.append(SseEvent(error, "error", cut))
+            self._error = []
+        self._data_size = 0
+        self._name = ""
