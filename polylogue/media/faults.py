@@ -1,0 +1,43 @@
+"""What an error of S3 means: try the request again, try the whole again, or give up."""
+
+from __future__ import annotations
+
+from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
+
+# No later attempt can end better than the first.
+_FINAL = frozenset(
+    {
+        "EntityTooLarge",
+        "InvalidArgument",
+        "InvalidBucketName",
+        "KeyTooLongError",
+        "MetadataTooLarge",
+        "MethodNotAllowed",
+        "NotImplemented",
+    }
+)
+_BUSY = frozenset({"RequestTimeout", "SlowDown", "ThrottlingException", "Throttling", "TooManyRequests"})
+
+
+def status_of(error: ClientError) -> int:
+    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+
+
+def code_of(error: ClientError) -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def of_transport(error: Exception) -> bool:
+    """The request may not have arrived, or S3 could not serve it: the same request again. An answer of 200 that
+    carries an error counts here too; botocore turns it into a 500."""
+    if isinstance(error, ClientError):
+        return status_of(error) >= 500 or status_of(error) == 429 or code_of(error) in _BUSY
+    return isinstance(error, (BotoCoreError, OSError)) and not isinstance(error, ParamValidationError)
+
+
+def worth_retrying(error: Exception) -> bool:
+    """A wrong key or a missing bucket can be mended by an operator before the deadline; a name that is too long
+    cannot."""
+    if isinstance(error, ClientError):
+        return code_of(error) not in _FINAL
+    return not isinstance(error, (ParamValidationError, AssertionError))

@@ -1,0 +1,31 @@
+"""Pieces of a spooled file, read by several threads at once."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import BinaryIO
+
+PART_BYTES = 8 * 1024 * 1024  # S3 takes 5 MiB at least and 10,000 parts at most
+
+
+class SpooledParts:
+    """A file of a known size. A thread holds one piece in memory, whatever the size of the file."""
+
+    def __init__(self, source: BinaryIO, size_bytes: int) -> None:
+        self._source = source
+        self._size_bytes = size_bytes
+        self._lock = threading.Lock()
+
+    def starts(self) -> Iterator[tuple[int, int]]:
+        """(number from 1, position) of each part."""
+        return enumerate(range(0, self._size_bytes, PART_BYTES), start=1)
+
+    def read(self, start: int, size_bytes: int) -> bytes:
+        """Raises OSError where the file is shorter than it was said to be."""
+        with self._lock:
+            self._source.seek(start)
+            piece = self._source.read(size_bytes)
+        if len(piece) != min(size_bytes, self._size_bytes - start):
+            raise OSError("the spooled file is shorter than its size says")
+        return piece
