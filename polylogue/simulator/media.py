@@ -7,7 +7,7 @@ import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from polylogue.simulator import pictures, sounds
+from polylogue.simulator import films, pictures, sounds
 
 CACHE_BYTES = 128 * 1024 * 1024  # one medium of the largest size, or many small ones
 
@@ -68,6 +68,10 @@ def png(prompt: str, seed: int, size: int = 0, *, width: int = 1024, height: int
 
 def sound(text: str, seed: int, audio_format: str = "mp3", size: int = 0) -> bytes:
     return sounds.encode(text, seed, audio_format, size)
+
+
+def mp4(prompt: str, seed: int, size: int = 0, *, seconds: float = 2.0) -> bytes:
+    return films.mp4(prompt, seed, seconds=seconds, size=size)
 
 
 def make(recipe: Recipe) -> bytes:

@@ -122,6 +122,22 @@ def test_pcm16_is_the_body_of_the_wav() -> None:
         assert file.readframes(file.getnframes()) == pcm
 
 
+@pytest.mark.parametrize("size", [0, 500_000])
+def test_a_film_shows_the_scene_and_has_a_sound_track(size: int) -> None:
+    content = media.mp4("a red circle", 1, size, seconds=1.0)
+    assert len(content) >= size
+    assert content == media.mp4("a red circle", 1, size, seconds=1.0)
+    assert content != media.mp4("a red circle", 2, size, seconds=1.0)
+    with av.open(io.BytesIO(content)) as container:
+        assert [stream.type for stream in container.streams] == ["video", "audio"]
+        frames = list(container.decode(video=0))
+    assert len(frames) == 24
+    middle = frames[12].to_image().getpixel((320, 180))
+    assert all(abs(one - other) < 12 for one, other in zip(middle, RED, strict=True))
+    with av.open(io.BytesIO(content)) as container:
+        assert 0.9 < sum(frame.samples for frame in container.decode(audio=0)) / 24_000 < 1.2
+
+
 @pytest.mark.parametrize("text", ["", "…", "zzz", "слово", "word " * 1000])
 def test_any_text_has_a_sound_of_bounded_length(text: str) -> None:
     assert 0.1 < len(media.sound(text, 1, "pcm16")) / 48_000 < 60

@@ -120,6 +120,18 @@ async def test_a_closed_connection_stops_the_answer_and_is_counted(
     assert [record for record in caplog.records if record.levelname in ("WARNING", "ERROR")] == []
 
 
+async def test_only_media_sent_whole_are_listed(gateway: Gateway) -> None:
+    response = await gateway.client.post(URL, json=gateway.body("sim/painter:images=2:pace=500ms:tokens=0"))
+    received = b""
+    while received.count(b"data:image/png;base64,") < 1 or not received.endswith(b"\n\n"):
+        received += await response.content.readany()
+    response.close()
+    await gateway.stats_when(lambda stats: stats["aborted"] == 1)
+    (generation,) = (await gateway.get("/sim/generations"))["data"]
+    assert len(generation["media"]) == 1
+    assert generation["pieces"] == 1
+
+
 async def test_leaving_before_a_whole_answer_is_counted_too(gateway: Gateway) -> None:
     asking = asyncio.create_task(gateway.ask("sim/text:delay=60s", stream=False))
     await gateway.stats_when(lambda stats: stats["running"] == 1)
