@@ -19,4 +19,7 @@ def rfc3339(at_ms: int | None = None) -> str:
 
 def parse_rfc3339_ms(text: str) -> int:
     """The inverse of `rfc3339`. Raises ValueError."""
-    return round(datetime.fromisoformat(text).timestamp() * 1000)
+    at = datetime.fromisoformat(text)
+    if at.tzinfo is None:
+        raise ValueError("a time without a zone means something else on every machine")
+    return round(at.timestamp() * 1000)

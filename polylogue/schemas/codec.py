@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Generic, TypeVar
 
@@ -10,6 +11,7 @@ import orjson
 
 from polylogue.schemas.base import Payload, Value
 from polylogue.schemas.claims import REQUESTS
+from polylogue.schemas.clock import parse_rfc3339_ms
 from polylogue.schemas.commands import COMMANDS
 from polylogue.schemas.envelope import Command, Event, Request, UsageEvent
 from polylogue.schemas.events import EVENTS
@@ -17,6 +19,8 @@ from polylogue.schemas.upcasters import UPCASTERS, Upcaster
 from polylogue.schemas.usage import USAGE
 
 E = TypeVar("E", Event, Command, Request, UsageEvent)
+
+_REFUSED_VALUE = re.compile(r"(Invalid enum value).*(?= - at `)", re.DOTALL)
 
 
 class UnknownType(Value, frozen=True, kw_only=True):
@@ -85,15 +89,33 @@ class Codec(Generic[E]):
         try:
             for step in range(version, payload.VERSION):
                 data = self._upcasters[name, step](data)
+        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError):
+            # An upcaster trusts the shape of its version; what lacks that shape is garbage, whatever it trips over.
+            return Garbage(
+                reason=f"{name} of version {version} cannot be brought to version {payload.VERSION}"
+            )
+        try:
             # msgspec checks the envelope against the empty base payload; the typed one then takes its place,
             # before anybody else holds the message.
             fields["data"] = {}
             message: E = msgspec.convert(fields, self.envelope)
             msgspec.structs.force_setattr(message, "data", msgspec.convert(data, payload))
-            return message
-        except (msgspec.ValidationError, KeyError) as error:
-            # A validation message names the path and the expected type, not the content.
-            return Garbage(reason=f"{name} does not fit its schema: {error}")
+        except msgspec.ValidationError as error:
+            # The message names the path and the expected type, and in one case the value: that is content.
+            why = _REFUSED_VALUE.sub(r"\1", str(error))
+            return Garbage(reason=f"{name} does not fit its schema: {why}")
+        if isinstance(message, Event) and not _is_time(message.occurred_at):
+            # Readers compute with it; one bad record must not reach them.
+            return Garbage(reason=f"{name} does not fit its schema: occurred_at is no time")
+        return message
+
+
+def _is_time(text: str) -> bool:
+    try:
+        parse_rfc3339_ms(text)
+    except (ValueError, OverflowError):
+        return False
+    return True
 
 
 event_codec = Codec(Event, EVENTS)

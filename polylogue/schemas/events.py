@@ -216,7 +216,10 @@ class MediaFailed(Payload, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class MediaRetried(Payload, frozen=True, kw_only=True, omit_defaults=True):
+    """A failed medium is tried again; `retry` counts from 1, and the outcome that follows carries the same number."""
+
     media_id: str
+    media_type: MediaType
     retry: int
 
 

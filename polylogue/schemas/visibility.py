@@ -6,12 +6,19 @@ else. Feeding the same records in the same order gives the same verdicts, wherev
 
 from __future__ import annotations
 
-from typing import Literal
-
 import msgspec
 
 from polylogue.schemas.base import MediaType
 from polylogue.schemas.clock import parse_rfc3339_ms
+from polylogue.schemas.conversation_state import (
+    ConversationState,
+    MediaPhase,
+    MediumState,
+    ResponseState,
+    ResponseStatus,
+    RoundState,
+    TurnState,
+)
 from polylogue.schemas.envelope import Event
 from polylogue.schemas.events import (
     AnswerRated,
@@ -32,16 +39,17 @@ from polylogue.schemas.events import (
     MediaRetried,
     MediaStored,
     PromptSubmitted,
+    ReasoningAppended,
     ResponseCancelled,
     ResponseCompleted,
     ResponseFailed,
+    ResponseNoted,
+    ResponseQueued,
     ResponseStarted,
+    TextAppended,
 )
 
-ResponseStatus = Literal["waiting", "running", "completed", "failed", "cancelled"]
-MediaPhase = Literal[
-    "generating", "produced", "refused", "stored", "rejected", "failed", "expired", "deleted"
-]
+__all__ = ["ConversationState", "RoundCompleted", "Verdict", "admit"]
 
 _FROM_COMMAND = (
     ConversationStarted,
@@ -51,6 +59,19 @@ _FROM_COMMAND = (
     ConversationDeleted,
     PromptSubmitted,
     AnswerRated,
+)
+_FROM_RUNNER = (
+    ResponseQueued,
+    ResponseStarted,
+    ResponseNoted,
+    TextAppended,
+    ReasoningAppended,
+    ResponseCompleted,
+    ResponseFailed,
+    ResponseCancelled,
+    MediaJobStarted,
+    MediaRefused,
+    MediaProduced,
 )
 _OUTCOME_PHASE: dict[type, MediaPhase] = {
     MediaStored: "stored",
@@ -62,69 +83,6 @@ _ENDS: dict[type, ResponseStatus] = {
     ResponseFailed: "failed",
     ResponseCancelled: "cancelled",
 }
-
-
-class ResponseState(msgspec.Struct, kw_only=True, omit_defaults=True):
-    turn_id: str
-    model: str
-    round: int
-    attempt: int = 0
-    sequence: int = 0
-    status: ResponseStatus = "waiting"
-
-    @property
-    def ended(self) -> bool:
-        return self.status not in ("waiting", "running")
-
-
-class MediumState(msgspec.Struct, kw_only=True, omit_defaults=True):
-    media_type: MediaType
-    phase: MediaPhase
-    turn_id: str | None = None
-    response_id: str | None = None
-    retry: int = 0
-    settled: bool = (
-        True  # false from MediaProduced until its first outcome; a later retry does not unsettle it
-    )
-    has_renditions: bool = False
-
-
-class TurnState(msgspec.Struct, kw_only=True, omit_defaults=True):
-    start_offset: int  # of the first event of the command that opened the present round
-    started_ms: int
-    input_length: int
-    round: int
-    completed_round: int = 0
-
-    @property
-    def finished(self) -> bool:
-        return self.completed_round == self.round
-
-
-class ConversationState(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """All that the verdict on the next event of one conversation depends on."""
-
-    responses: dict[str, ResponseState] = msgspec.field(default_factory=dict)
-    media: dict[str, MediumState] = msgspec.field(default_factory=dict)
-    turns: dict[str, TurnState] = msgspec.field(default_factory=dict)  # in order of their start
-    command_offsets: dict[str, int] = msgspec.field(
-        default_factory=dict
-    )  # event type → last command's offset
-    first_command_offset: int | None = None
-    opening: tuple[int, int] | None = None  # the last command seen: (its offset, offset of its first event)
-    deleted: bool = False
-
-    def start_offset(self, otherwise: int) -> int:
-        """Where a reader must begin to hold this state again: the start of the oldest unfinished round, else of the
-        last one, else `otherwise`."""
-        unfinished = [turn.start_offset for turn in self.turns.values() if not turn.finished]
-        if unfinished:
-            return min(unfinished)
-        return max((turn.start_offset for turn in self.turns.values()), default=otherwise)
-
-    def running_turn(self) -> str | None:
-        """The id of the turn that has not finished, if there is one."""
-        return next((turn_id for turn_id, turn in self.turns.items() if not turn.finished), None)
 
 
 class RoundCompleted(msgspec.Struct, frozen=True, kw_only=True):
@@ -154,21 +112,30 @@ def admit(state: ConversationState, event: Event, offset: int) -> Verdict:
 
     `offset` is that of the record in its partition of `conversation-events`. Duplicates, late records of an ended
     response, and transitions that do not fit are hidden.
+
+    A reader that begins at `ConversationState.start_offset` decides as one that began at the first record. There is
+    one exception, and it is harmless where readers take these events as settings: MediaRetried,
+    MediaRenditionsStored, MediaExpired and MediaDeleted of a medium of a finished round pass once more where their
+    first copy lies before the start.
     """
     data = event.data
     if isinstance(data, LogCreated) or (state.deleted and not isinstance(data, MediaDeleted)):
         return _HIDDEN
     if isinstance(data, _FROM_COMMAND):
         return _admit_from_command(state, event, offset)
-    if event.sequence is not None:
+    if isinstance(data, _FROM_RUNNER):
         visible = _admit_from_runner(state, event)
-        if not visible:
-            return _HIDDEN
-        if type(data) not in _ENDS:
-            return _VISIBLE
-    elif not _admit_from_agent(state, event):
+        may_complete, response_id = type(data) in _ENDS, event.response_id
+    else:
+        medium = _admit_from_agent(state, event)
+        visible = may_complete = medium is not None
+        response_id = medium.response_id if medium else None
+    if not visible:
         return _HIDDEN
-    return Verdict(visible=True, completed=_complete_round(state, event))
+    response = state.responses.get(response_id or "")
+    if response is None or not may_complete:
+        return _VISIBLE
+    return Verdict(visible=True, completed=_complete_round(state, event, response.turn_id, response.round))
 
 
 def _admit_from_command(state: ConversationState, event: Event, offset: int) -> Verdict:
@@ -178,38 +145,42 @@ def _admit_from_command(state: ConversationState, event: Event, offset: int) -> 
     if state.first_command_offset is None:
         state.first_command_offset = command
     name = type(data).__name__
-    # A reader that began at a turn's start knows nothing of earlier commands, but their events lie before it:
-    # whatever comes now of a lower command is a repetition.
+    # The writer answers commands in their order, so that a reader that began at a turn's start needs to know nothing
+    # of earlier commands: their events lie before it, and whatever comes now of a lower command is a repetition.
     if command <= state.command_offsets.get(name, state.first_command_offset - 1):
         return _HIDDEN
     if state.opening is None or state.opening[0] != command:
         state.opening = (command, offset)
     state.command_offsets[name] = command
     if isinstance(data, PromptSubmitted):
-        return _VISIBLE if _open_round(state, event, data, state.opening[1]) else _HIDDEN
+        return _open_round(state, event, data, state.opening[1])
     if isinstance(data, ConversationDeleted):
         state.deleted = True
     return _VISIBLE
 
 
-def _open_round(state: ConversationState, event: Event, data: PromptSubmitted, start_offset: int) -> bool:
+def _open_round(state: ConversationState, event: Event, data: PromptSubmitted, start_offset: int) -> Verdict:
     if event.turn_id is None:
-        return False
-    turn = state.turns.get(event.turn_id)
-    if turn is not None and data.round <= turn.round:
-        return False
-    state.turns[event.turn_id] = TurnState(
+        return _HIDDEN
+    opened = RoundState(
+        round=data.round,
         start_offset=start_offset,
         started_ms=parse_rfc3339_ms(event.occurred_at),
         input_length=len(data.prompt),
-        round=data.round,
-        completed_round=data.round - 1 if turn is None else turn.completed_round,
     )
+    turn = state.turns.get(event.turn_id)
+    if turn is None:
+        state.turns[event.turn_id] = TurnState(rounds=[opened])
+    elif data.round > turn.round:
+        turn.rounds.append(opened)
+    else:
+        return _HIDDEN
     for slot in data.responses:
         state.responses[slot.response_id] = ResponseState(
             turn_id=event.turn_id, model=slot.model, round=data.round
         )
-    return True
+    # A round that asks nobody is over at once; left open it would hold every later reader at its start.
+    return Verdict(visible=True, completed=_complete_round(state, event, event.turn_id, data.round))
 
 
 def _admit_from_runner(state: ConversationState, event: Event) -> bool:
@@ -250,73 +221,93 @@ def _begin_medium(
     return True
 
 
-def _admit_from_agent(state: ConversationState, event: Event) -> bool:
+def _admit_from_agent(state: ConversationState, event: Event) -> MediumState | None:
+    """The medium whose state the event has changed; None where it is hidden."""
     data = event.data
     match data:
         case MediaStored() | MediaRejected() | MediaFailed():
             medium = state.media.get(data.media_id)
             if medium is None or medium.phase != "produced" or data.retry != medium.retry:
-                return False
+                return None
             medium.phase, medium.settled = _OUTCOME_PHASE[type(data)], True
-            return True
+            return medium
         case MediaRetried():
-            medium = state.media.get(data.media_id)
-            if medium is None or medium.phase != "failed" or data.retry != medium.retry + 1:
-                return False
+            before = data.retry - 1
+            medium = _known_or_new(state, event, data.media_id, data.media_type, "failed", retry=before)
+            if medium.phase != "failed" or medium.retry != before:
+                return None
             medium.phase, medium.retry = "produced", data.retry
-            return True
+            return medium
         case MediaRenditionsStored():
-            medium = _known_or_new(state, event, data.media_id, data.media_type)
+            medium = _known_or_new(state, event, data.media_id, data.media_type, "stored")
             if medium.phase != "stored" or medium.has_renditions:
-                return False
+                return None
             medium.has_renditions = True
-            return True
+            return medium
         case MediaExpired():
-            medium = _known_or_new(state, event, data.media_id, data.media_type)
+            medium = _known_or_new(state, event, data.media_id, data.media_type, "stored")
             if medium.phase != "stored":
-                return False
+                return None
             medium.phase = "expired"
-            return True
+            return medium
         case MediaDeleted():
-            medium = _known_or_new(state, event, data.media_id, data.media_type)
+            medium = _known_or_new(state, event, data.media_id, data.media_type, "stored")
             if medium.phase == "deleted":
-                return False
+                return None
             medium.phase, medium.settled = "deleted", True
-            return True
-    return False
+            return medium
+    return None
 
 
 def _known_or_new(
-    state: ConversationState, event: Event, media_id: str, media_type: MediaType
+    state: ConversationState,
+    event: Event,
+    media_id: str,
+    media_type: MediaType,
+    otherwise: MediaPhase,
+    *,
+    retry: int = 0,
 ) -> MediumState:
-    """The medium; one of a turn before this reader's start must have been stored, or nothing would come of it now."""
+    """The medium; one of a turn before this reader's start must have been in the phase `otherwise`, or nothing would
+    come of it now."""
     return state.media.setdefault(
         media_id,
         MediumState(
-            media_type=media_type, phase="stored", turn_id=event.turn_id, response_id=event.response_id
+            media_type=media_type,
+            phase=otherwise,
+            retry=retry,
+            turn_id=event.turn_id,
+            response_id=event.response_id,
         ),
     )
 
 
-def _complete_round(state: ConversationState, event: Event) -> RoundCompleted | None:
-    turn_id = event.turn_id
-    turn = state.turns.get(turn_id or "")
-    if turn_id is None or turn is None or turn.finished:
+def _complete_round(
+    state: ConversationState, event: Event, turn_id: str, number: int
+) -> RoundCompleted | None:
+    """The completion of a round, where `event` was the last that it waited for."""
+    turn = state.turns[turn_id]
+    opened = next(one for one in turn.rounds if one.round == number)
+    if opened.completed:
         return None
-    responses = [response for response in state.responses.values() if response.turn_id == turn_id]
-    if not all(response.ended for response in responses):
+    responses = {
+        response_id: response
+        for response_id, response in state.responses.items()
+        if response.turn_id == turn_id and response.round == number
+    }
+    if not all(response.ended for response in responses.values()):
         return None
-    if not all(medium.settled for medium in state.media.values() if medium.turn_id == turn_id):
+    if not all(medium.settled for medium in state.media.values() if medium.response_id in responses):
         return None
-    turn.completed_round = turn.round
-    statuses = [response.status for response in responses if response.round == turn.round]
+    opened.completed = True
+    statuses = [response.status for response in responses.values()]
     return RoundCompleted(
         turn_id=turn_id,
-        round=turn.round,
-        input_length=turn.input_length,
+        round=number,
+        input_length=opened.input_length,
         requested=len(statuses),
         successful=statuses.count("completed"),
         failed=statuses.count("failed"),
         cancelled=statuses.count("cancelled"),
-        processing_time_ms=max(0, parse_rfc3339_ms(event.occurred_at) - turn.started_ms),
+        processing_time_ms=max(0, parse_rfc3339_ms(event.occurred_at) - opened.started_ms),
     )
