@@ -110,7 +110,12 @@ def fetch_from_maven(jar: Jar, scratch: Path) -> Path:
 
 
 def class_path(
-    wanted: Bundle, say: Callable[[str], None], *, title: str, fetch: Fetch = fetch_from_maven
+    wanted: Bundle,
+    say: Callable[[str], None],
+    *,
+    title: str,
+    cancelled: threading.Event,
+    fetch: Fetch = fetch_from_maven,
 ) -> list[Path]:
     """Every jar of the bundle on disk, its digest as the lock file says; fetched first where missing."""
     root = cache_dir() / "jars"
@@ -124,22 +129,32 @@ def class_path(
         waiting=lambda: say(f"Waiting for another process that is fetching {title}"),
     ):
         if not _vouched(stamp, paths):
-            _fetch_missing(wanted, root, say, title, fetch)
+            _fetch_missing(wanted, root, say, title=title, cancelled=cancelled, fetch=fetch)
             _write_stamp(stamp, paths)
     return paths
 
 
-def _fetch_missing(wanted: Bundle, root: Path, say: Callable[[str], None], title: str, fetch: Fetch) -> None:
+def _fetch_missing(
+    wanted: Bundle,
+    root: Path,
+    say: Callable[[str], None],
+    *,
+    title: str,
+    cancelled: threading.Event,
+    fetch: Fetch,
+) -> None:
     missing = [jar for jar in wanted.jars if not _is_whole(root / jar.path, jar.sha256)]
     if not missing:
         return
     say(f"Fetching {title}: {len(missing)} jars")
     started = told = time.monotonic()
     done = size = 0
-    abandoned = threading.Event()
+    failed = threading.Event()
 
     def one(jar: Jar) -> int:
-        return 0 if abandoned.is_set() else _fetch_one(jar, root, fetch)
+        if cancelled.is_set() or failed.is_set():
+            raise LocalStackError(f"Fetching {title} was interrupted.")
+        return _fetch_one(jar, root, fetch)
 
     with ThreadPoolExecutor(DOWNLOADS_AT_ONCE, thread_name_prefix="jars") as pool:
         futures: list[Future[int]] = [pool.submit(one, jar) for jar in missing]
@@ -151,9 +166,8 @@ def _fetch_missing(wanted: Bundle, root: Path, say: Callable[[str], None], title
                 if now - told >= PROGRESS_EVERY_S and done < len(missing):
                     say(f"Fetching {title}: {done} of {len(missing)} jars, {size / 1e6:.0f} MB")
                     told = now
-        except BaseException:
-            abandoned.set()
-            raise
+        finally:
+            failed.set()  # after an error nothing more is begun
     say(f"Fetched {title}: {len(missing)} jars, {size / 1e6:.0f} MB in {time.monotonic() - started:.1f} s")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from threading import Event
 
 from polylogue.infra.local import jars
 from polylogue.infra.local.service import Say
@@ -18,7 +19,6 @@ def command(
         marker,
         *options,
         "-XX:+UseSerialGC",  # one small heap on a laptop: the collector with the least memory and threads
-        "-XX:TieredStopAtLevel=1",
         "-Djava.awt.headless=true",
         "-cp",
         ":".join(str(path) for path in class_path),
@@ -34,5 +34,5 @@ def property_value(path: Path) -> str:
     return "".join(chr(unit) if 0x20 <= unit < 0x7F else f"\\u{unit:04x}" for unit in units)
 
 
-def class_path(bundle: str, title: str, say: Say) -> list[Path]:
-    return jars.class_path(jars.bundle(bundle), say, title=title)
+def class_path(bundle: str, title: str, say: Say, cancelled: Event) -> list[Path]:
+    return jars.class_path(jars.bundle(bundle), say, title=title, cancelled=cancelled)

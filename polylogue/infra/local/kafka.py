@@ -6,6 +6,7 @@ import subprocess
 import uuid
 from base64 import urlsafe_b64encode
 from pathlib import Path
+from threading import Event
 from typing import ClassVar
 
 from polylogue.infra.local import java, kafka_probe
@@ -51,7 +52,10 @@ broker.session.timeout.ms=3000
 """
 
 HEAP = ["-Xms128m", "-Xmx512m"]
-LOGGING = [
+JVM = [
+    *HEAP,
+    # Without the optimising compiler: 0.5 s and 45 MB less to start, and a laptop's load never warms it up.
+    "-XX:TieredStopAtLevel=1",
     "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
     "-Dorg.slf4j.simpleLogger.showDateTime=true",
     "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSSXXX",
@@ -79,8 +83,8 @@ class Kafka(Service):
     def _log_dir(self) -> Path:
         return self.home / "data"
 
-    def fetch(self) -> None:
-        self._class_path = java.class_path("kafka", "Kafka 4.4.0", self.say)
+    def fetch(self, cancelled: Event) -> None:
+        self._class_path = java.class_path("kafka", "Kafka 4.4.0", self.say, cancelled)
 
     def prepare(self, port: int) -> list[str]:
         self.home.mkdir(parents=True, exist_ok=True)
@@ -94,9 +98,7 @@ class Kafka(Service):
         )
         if not (self._log_dir / "meta.properties").exists():
             self._format()
-        return java.command(
-            self.marker, self._class_path, "kafka.Kafka", str(self._settings), options=[*HEAP, *LOGGING]
-        )
+        return java.command(self.marker, self._class_path, "kafka.Kafka", str(self._settings), options=JVM)
 
     def _format(self) -> None:
         self.say("Formatting Kafka's storage")
@@ -114,7 +116,7 @@ class Kafka(Service):
             self._class_path,
             "kafka.tools.StorageTool",
             *arguments,
-            options=[*HEAP, *LOGGING],
+            options=JVM,
         )
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=FORMAT_TIMEOUT_S, check=False, env=ENVIRONMENT

@@ -12,6 +12,7 @@ import signal
 import stat
 import subprocess
 from pathlib import Path
+from threading import Event
 from typing import ClassVar
 from urllib.parse import quote
 
@@ -65,7 +66,7 @@ class Postgres(Service):
         password = quote(self._password_file.read_text(), safe="")
         return f"postgresql://{USER}:{password}@{HOST}:{port}/{database}"
 
-    def fetch(self) -> None:
+    def fetch(self, cancelled: Event) -> None:
         """Nothing to fetch: the wheel brings the programs."""
 
     def prepare(self, port: int) -> list[str]:

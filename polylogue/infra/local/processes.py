@@ -6,7 +6,9 @@ import json
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +16,8 @@ import psutil
 
 CREATED_TOLERANCE_S = 2.0  # the boot time that create times are counted from is read in whole seconds
 KILL_WAIT_S = 10.0
+CHILDREN_PATIENCE_S = 5.0
+POLL_S = 0.02
 
 
 @dataclass(frozen=True)
@@ -84,7 +88,7 @@ def is_alive(process: psutil.Process) -> bool:
             return process.is_running()
         process.wait(timeout=0)
     except (psutil.NoSuchProcess, psutil.TimeoutExpired):
-        pass
+        return False
     return False
 
 
@@ -98,26 +102,32 @@ def stop(
 ) -> None:
     """Ask the process to end, and kill it and its children when it does not in time; `killed` is told then."""
     family = _children(process)
-    try:
+    with suppress(psutil.NoSuchProcess):
         process.send_signal(with_signal)
-        process.wait(timeout=patience_s)
-    except psutil.TimeoutExpired:
+    if not wait_gone([process], patience_s):
         killed()
         kill(process)
-    except psutil.NoSuchProcess:
-        pass
-    _, left = psutil.wait_procs(family, timeout=KILL_WAIT_S)
-    for child in left:
-        kill(child)
+    # The children follow their server by themselves; one that does not is left by nobody.
+    if not wait_gone(family, CHILDREN_PATIENCE_S):
+        for child in family:
+            kill(child)
     record.unlink(missing_ok=True)
 
 
 def kill(process: psutil.Process) -> None:
-    try:
+    with suppress(psutil.NoSuchProcess):
         process.kill()
-        process.wait(timeout=KILL_WAIT_S)
-    except psutil.NoSuchProcess:
-        pass
+    wait_gone([process], KILL_WAIT_S)
+
+
+def wait_gone(watched: list[psutil.Process], timeout_s: float) -> bool:
+    """Whether all of them have ended in time. A zombie has: whoever inherited it may be slow to reap it, or never do."""
+    deadline = time.monotonic() + timeout_s
+    while any(is_alive(process) for process in watched):
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(POLL_S)
+    return True
 
 
 def has_argument(process: psutil.Process | None, argument: str) -> bool:

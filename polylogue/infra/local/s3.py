@@ -7,6 +7,7 @@ import json
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 from typing import ClassVar
 
 from polylogue.infra.local import java
@@ -81,8 +82,8 @@ class S3(Service):
             write_private(stored, json.dumps({"access_key": keys.access_key, "secret_key": keys.secret_key}))
             return keys
 
-    def fetch(self) -> None:
-        self._class_path = java.class_path("s3proxy", "S3Proxy 4.1.0", self.say)
+    def fetch(self, cancelled: Event) -> None:
+        self._class_path = java.class_path("s3proxy", "S3Proxy 4.1.0", self.say, cancelled)
 
     def prepare(self, port: int) -> list[str]:
         objects = self.home / "objects"

@@ -7,6 +7,7 @@ import signal
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
+from threading import Event
 from typing import ClassVar
 
 from polylogue.infra.local.processes import Owner
@@ -42,8 +43,8 @@ class Service(ABC):
         """The command line argument that this server of this data dir has and no other process."""
 
     @abstractmethod
-    def fetch(self) -> None:
-        """Bring onto this machine what the server needs to run."""
+    def fetch(self, cancelled: Event) -> None:
+        """Bring onto this machine what the server needs to run; end early when `cancelled` is set."""
 
     @abstractmethod
     def prepare(self, port: int) -> list[str]:

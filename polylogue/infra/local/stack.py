@@ -179,7 +179,7 @@ class LocalStack:
     def _start(self, service: Service, started: list[Service], cancelled: threading.Event) -> None:
         if self._reuse(service):
             return
-        service.fetch()
+        service.fetch(cancelled)
         for attempt in range(1, START_ATTEMPTS + 1):
             if cancelled.is_set():
                 return
