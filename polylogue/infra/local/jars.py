@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import sys
 import tempfile
 import threading
@@ -17,11 +18,15 @@ from pathlib import Path
 from polylogue.infra.local.errors import LocalStackError
 from polylogue.infra.local.file_lock import held
 
+KAFKA_VERSION = "4.4.0"
+S3PROXY_VERSION = "4.1.0"
+
 LOCK_FILE = Path(__file__).with_name("jars.lock")
 DOWNLOADS_AT_ONCE = 8
 DOWNLOAD_ATTEMPTS = 3
 READ_TIMEOUT_S = 30
 PIECE_BYTES = 1 << 18
+DIGEST = re.compile("[0-9a-f]{64}")
 LOCK_TIMEOUT_S = 600  # another first start may be downloading 100 MB over a slow line
 PROGRESS_EVERY_S = 3.0
 
@@ -65,7 +70,7 @@ def parse_lock(text: str) -> dict[str, Bundle]:
             continue
         sha256, _, coordinate = line.partition(" ")
         parts = coordinate.strip().split(":")
-        if jars is None or len(parts) != 3 or len(sha256) != 64:
+        if jars is None or len(parts) != 3 or not DIGEST.fullmatch(sha256):
             raise LocalStackError(
                 f"Line {number} of jars.lock is neither a [bundle] nor 'sha256 group:artifact:version'."
             )

@@ -11,6 +11,7 @@ from typing import ClassVar
 
 from polylogue.infra.local import java, kafka_probe
 from polylogue.infra.local.errors import LocalStackError
+from polylogue.infra.local.jars import KAFKA_VERSION
 from polylogue.infra.local.ports import HOST, choose
 from polylogue.infra.local.service import ENVIRONMENT, Say, Service
 
@@ -84,7 +85,7 @@ class Kafka(Service):
         return self.home / "data"
 
     def fetch(self, cancelled: Event) -> None:
-        self._class_path = java.class_path("kafka", "Kafka 4.4.0", self.say, cancelled)
+        self._class_path = java.class_path("kafka", f"Kafka {KAFKA_VERSION}", self.say, cancelled)
 
     def prepare(self, port: int) -> list[str]:
         self.home.mkdir(parents=True, exist_ok=True)

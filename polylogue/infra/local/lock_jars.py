@@ -1,4 +1,4 @@
-"""Resolves the pinned servers anew and writes `jars.lock`; run it after changing a version here."""
+"""Resolves the pinned servers anew and writes `jars.lock`; run it after changing a version."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ import hashlib
 import tempfile
 from pathlib import Path
 
-from polylogue.infra.local.jars import LOCK_FILE, READ_TIMEOUT_S
+from polylogue.infra.local.jars import KAFKA_VERSION, LOCK_FILE, READ_TIMEOUT_S, S3PROXY_VERSION
 
-KAFKA_VERSION = "4.4.0"
-S3PROXY_VERSION = "4.1.0"
 SLF4J_VERSION = (
     "1.7.36"  # the API's version that Kafka brings; without a binding Kafka says nothing when it fails
 )

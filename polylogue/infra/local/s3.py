@@ -12,6 +12,7 @@ from typing import ClassVar
 
 from polylogue.infra.local import java
 from polylogue.infra.local.files import write_private
+from polylogue.infra.local.jars import S3PROXY_VERSION
 from polylogue.infra.local.ports import HOST
 from polylogue.infra.local.service import Say, Service
 
@@ -83,7 +84,7 @@ class S3(Service):
             return keys
 
     def fetch(self, cancelled: Event) -> None:
-        self._class_path = java.class_path("s3proxy", "S3Proxy 4.1.0", self.say, cancelled)
+        self._class_path = java.class_path("s3proxy", f"S3Proxy {S3PROXY_VERSION}", self.say, cancelled)
 
     def prepare(self, port: int) -> list[str]:
         objects = self.home / "objects"
