@@ -102,18 +102,24 @@ def _decode_mended(payload: bytes) -> bytes | None:
         payload = unquote_to_bytes(payload)
     payload = payload.strip(_WHITE).translate(_URL_SAFE, b"\t\r\n\v\f")
     if b" " in payload:
-        # A "+" that went through a form decoder; where that does not come out even, the blanks were line breaks.
-        with_plus = payload.replace(b" ", b"+")
-        without = payload.replace(b" ", b"")
-        payload = with_plus if _is_even(with_plus) or not _is_even(without) else without
+        # "+" that went through a form decoder, unless the blanks stand where lines ended.
+        payload = payload.replace(b" ", b"" if _are_line_ends(payload) else b"+")
     # Padding in the middle means pieces that were encoded one by one.
     pieces = [_decode_piece(piece) for piece in _PADDED_PIECES.findall(payload)]
     whole = [piece for piece in pieces if piece is not None]
     return b"".join(whole) if len(whole) == len(pieces) else None
 
 
-def _is_even(payload: bytes) -> bool:
-    return len(payload) % 4 == 0
+def _are_line_ends(payload: bytes) -> bool:
+    """Whether blanks cut the text into lines of one length, as mail does (76) and PEM (64)."""
+    *lines, last = payload.split(b" ")
+    length = len(lines[0])
+    return (
+        length >= 60
+        and length % 4 == 0
+        and all(len(line) == length for line in lines)
+        and len(last) <= length
+    )
 
 
 def _decode_piece(piece: bytes) -> bytes | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Self
 
 import aiohttp
@@ -83,7 +83,7 @@ class Gateway:
             await self._session.close()
             self._session = None
 
-    async def stream(self, request: ChatRequest) -> AsyncIterator[list[GatewayEvent]]:
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[list[GatewayEvent]]:
         """Lists of events as the network brings them; the last event is `Finished` or `UpstreamError`.
 
         Never raises for what the gateway does. Wrap it in `contextlib.aclosing`: leaving it closes the connection,

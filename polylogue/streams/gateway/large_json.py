@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from typing import Any
 
 import orjson
@@ -15,7 +16,6 @@ MOST_STRINGS = 4096
 
 _QUOTE = b'"'
 _BACKSLASH = 0x5C
-_MARK = "\x00long string "
 
 LongString = memoryview
 """A string of the document that was not decoded: its UTF-8 bytes, free of escapes."""
@@ -25,8 +25,11 @@ def loads(document: bytes | bytearray) -> Any:
     """The document's value, where strings of 16 KiB and more may be `LongString`. Raises ValueError."""
     if len(document) < SMALL_DOCUMENT_BYTES:
         return _loads(document)
-    skeleton, lifted = _lift(document)
-    return _restore(_loads(skeleton), lifted) if lifted else _loads(document)
+    mark = (
+        f"long string {secrets.token_hex(8)} "  # not to be guessed, or a document could hold one of its own
+    )
+    skeleton, lifted = _lift(document, mark)
+    return _restore(_loads(skeleton), lifted, mark) if lifted else _loads(document)
 
 
 def _loads(document: bytes | bytearray) -> Any:
@@ -40,7 +43,7 @@ def _loads(document: bytes | bytearray) -> Any:
             raise ValueError(str(error)) from None
 
 
-def _lift(document: bytes | bytearray) -> tuple[bytes, list[LongString]]:
+def _lift(document: bytes | bytearray, mark: str) -> tuple[bytes, list[LongString]]:
     """The document with marks in the place of its long strings, and those strings."""
     view = memoryview(document)
     pieces: list[bytes | memoryview] = []
@@ -55,12 +58,21 @@ def _lift(document: bytes | bytearray) -> tuple[bytes, list[LongString]]:
         if closing < 0:
             return b"", []
         if closing - opening > LIFTED_STRING_BYTES and document.find(b"\\", opening, closing) < 0:
-            pieces += (view[copied : opening + 1], f"\\u0000long string {len(lifted)}".encode())
+            if _is_key(document, closing + 1):
+                position = closing + 1
+                continue
+            pieces += (view[copied : opening + 1], f"{mark}{len(lifted)}".encode())
             lifted.append(view[opening + 1 : closing])
             copied = closing
         position = closing + 1
     pieces.append(view[copied:])
     return b"".join(pieces), lifted
+
+
+def _is_key(document: bytes | bytearray, position: int) -> bool:
+    while document[position : position + 1].isspace():
+        position += 1
+    return document[position : position + 1] == b":"
 
 
 def _closing_quote(document: bytes | bytearray, opening: int) -> int:
@@ -78,9 +90,9 @@ def _closing_quote(document: bytes | bytearray, opening: int) -> int:
     return -1
 
 
-def _restore(root: Any, lifted: list[LongString]) -> Any:
+def _restore(root: Any, lifted: list[LongString], mark: str) -> Any:
     """The marks replaced; without recursion, because the nesting is the sender's choice."""
-    marks = {f"{_MARK}{number}": long for number, long in enumerate(lifted)}
+    marks = {f"{mark}{number}": long for number, long in enumerate(lifted)}
     holder = [root]
     stack: list[Any] = [holder]
     while stack:
@@ -88,7 +100,7 @@ def _restore(root: Any, lifted: list[LongString]) -> Any:
         items = container.items() if isinstance(container, dict) else enumerate(container)
         for key, value in list(items):
             if isinstance(value, str):
-                if value.startswith(_MARK) and value in marks:
+                if value.startswith(mark) and value in marks:
                     container[key] = marks[value]
             elif isinstance(value, dict | list):
                 stack.append(value)

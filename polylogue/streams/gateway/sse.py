@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import msgspec
 
 MIB = 1024 * 1024
@@ -11,8 +13,7 @@ OWN_BUFFER_BYTES = 64 * 1024
 
 _BOM = b"\xef\xbb\xbf"
 _LF = 0x0A
-_COLON = 0x3A
-_SPACE = 0x20
+_NONE = sys.maxsize  # where the next line end is when there is none
 _LONGEST_FIELD_NAME = 16  # no field that means something has a longer name
 
 
@@ -90,7 +91,7 @@ class SseParser:
     def _find(self, end_mark: bytes, start: int) -> int:
         found = self._buffer.find(end_mark, start)
         self.bytes_scanned += (len(self._buffer) if found < 0 else found) - start
-        return found
+        return _NONE if found < 0 else found
 
     def _split(self, data: bytes, events: list[SseEvent]) -> None:
         start = 0  # of the present line
@@ -99,9 +100,8 @@ class SseParser:
         # Each is searched for again only when it has been passed, so the work stays linear whatever ends the lines.
         lf = self._find(b"\n", scanned)
         cr = self._find(b"\r", scanned)
-        while lf >= 0 or cr >= 0:
-            is_cr = lf < 0 or 0 <= cr < lf
-            end = cr if is_cr else lf
+        while (end := min(lf, cr)) != _NONE:
+            is_cr = end == cr
             after = end + 1
             if is_cr:
                 if after == len(self._buffer):
@@ -116,7 +116,9 @@ class SseParser:
                 line, self._buffer = self._buffer, self._buffer[after:]
                 del line[end:]
                 del line[:start]
-                lf, cr, after = lf - after, cr - after, 0
+                lf = lf if lf == _NONE else lf - after
+                cr = cr if cr == _NONE else cr - after
+                after = 0
                 self._take(line, events)
             elif size >= OWN_BUFFER_BYTES:
                 with memoryview(self._buffer) as view:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import itertools
 import json
 from typing import Any, NamedTuple
 
@@ -71,7 +72,7 @@ def run(stream: bytes, cuts: list[int] | None = None, audio_format: str | None =
     """The events of a stream that arrives cut at these places and ends cleanly; adjoining text is one."""
     adapter, framing = ChatCompletions(audio_format=audio_format), Framing()
     places = [0, *sorted(cuts or []), len(stream)]
-    pieces = [stream[a:b] for a, b in zip(places, places[1:], strict=False)]
+    pieces = [stream[a:b] for a, b in itertools.pairwise(places)]
     out: list[GatewayEvent] = []
     for piece in pieces:
         for frame in framing.feed(piece):
