@@ -1,0 +1,260 @@
+"""One partition of `commands` in this runner's hands: taken over, served, given up."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from dataclasses import dataclass
+
+import msgspec
+from aiokafka import ConsumerRecord
+from aiokafka.errors import KafkaError
+
+from polylogue.infra.logs import get_logger
+from polylogue.infra.settings import Settings
+from polylogue.infra.topics import COMMANDS, CONVERSATION_EVENTS, topic_name
+from polylogue.schemas.codec import Garbage, NewerVersion, command_codec, event_codec
+from polylogue.schemas.commands import CancelTurn, StartTurn
+from polylogue.schemas.envelope import Command, Event
+from polylogue.schemas.events import PromptSubmitted, ResponseFailed
+from polylogue.streams import runner_metrics as metrics
+from polylogue.streams.dead_letters import DeadLetters
+from polylogue.streams.log_reader import read_to_end
+from polylogue.streams.offset_ledger import OffsetLedger
+from polylogue.streams.partition_writer import PartitionLostError, PartitionWriter
+from polylogue.streams.response_run import RunnerTools
+from polylogue.streams.takeover_plan import PlacedCommand, PlacedEvent, TurnPlan, plan_takeover
+from polylogue.streams.turn_run import TurnRun
+
+LOOK_BACK_MS = 60_000  # clocks and queues: events of a command are never older than the command by this much
+RESEND_AFTER_MS = 5_000  # the API sends a command again no earlier than this, and then it may be here twice
+RETRY_S = 1.0
+KNOWN_TURNS = (
+    10_000  # a repetition that comes later than so many turns is late enough to be looked up in the log
+)
+
+_CONFLICT = ResponseFailed(
+    failure_class="conflict",
+    message="Another turn of this conversation was still running; wait for its end and send this one again.",
+    retryable=False,
+)
+_UNSUPPORTED = ResponseFailed(
+    failure_class="unsupported",
+    message="This server is older than the one that accepted the prompt; send it again after the update.",
+    retryable=False,
+)
+_log = get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class PartitionServices:
+    """What a partition needs of its runner."""
+
+    settings: Settings
+    tools: RunnerTools
+    dead_letters: DeadLetters
+    on_lost: Callable[[int], None]
+
+
+class OwnedPartition:
+    def __init__(self, services: PartitionServices, partition: int) -> None:
+        self.partition = partition
+        self.ready = False  # taken over: its commands may be served
+        self.ledger = OffsetLedger(0)
+        self.committed: int | None = None
+        self._services = services
+        self._commands_topic = topic_name(services.settings, COMMANDS)
+        self._events_topic = topic_name(services.settings, CONVERSATION_EVENTS)
+        self._writer: PartitionWriter | None = None
+        self._turns: dict[str, TurnRun] = {}
+        self._known_turns: dict[str, None] = {}  # in order of arrival
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._draining = False
+        self._abandoned = False
+
+    @property
+    def idle(self) -> bool:
+        return not self._tasks
+
+    async def take_over(self, committed: Callable[[], Awaitable[int | None]]) -> int | None:
+        """Fences the former writer, ends or goes on with what it left, and returns the next offset to read (None: the
+        group has committed nothing and the partition holds nothing). Tries until it works or is abandoned.
+        """
+        while not self._abandoned:
+            try:
+                return await self._take_over(committed)
+            except (KafkaError, TimeoutError, OSError) as error:
+                _log.warning("takeover_delayed", partition=self.partition, error=type(error).__name__)
+                await self._close_writer()
+                await asyncio.sleep(RETRY_S)
+        return None
+
+    async def _take_over(self, committed: Callable[[], Awaitable[int | None]]) -> int | None:
+        settings = self._services.settings
+        self._writer = PartitionWriter(settings, self.partition, on_lost=self._services.on_lost)
+        await self._writer.start()
+        start = await committed()
+        records = [
+            record
+            async for record in read_to_end(settings, self._commands_topic, self.partition, offset=start or 0)
+        ]
+        placed = [command for record in records if (command := await self._readable(record)) is not None]
+        events: list[PlacedEvent] = []
+        if placed:
+            oldest = min(command.timestamp_ms for command in placed)
+            events = [event async for event in self._events_from(oldest - LOOK_BACK_MS)]
+        self.ledger = OffsetLedger(start or 0)
+        for record in records:
+            self.ledger.begin(record.offset)
+        plans = plan_takeover(placed, events)
+        unfinished = {plan.placed.offset for plan in plans if not plan.finished}
+        for record in records:
+            if record.offset not in unfinished:
+                self.ledger.finish(record.offset)
+        for plan in plans:
+            self._know(plan.placed.command.turn_id)
+            if not plan.finished:
+                self._start(plan)
+        metrics.TAKEOVERS.inc()
+        _log.info(
+            "partition_taken_over", partition=self.partition, commands=len(placed), unfinished=len(unfinished)
+        )
+        self.ready = True
+        return self.ledger.next_offset if records else start
+
+    async def serve(self, record: ConsumerRecord[bytes, bytes]) -> None:
+        """Carries out one command. Returns as soon as the next one may come."""
+        if not self.ready or self._abandoned or record.offset < self.ledger.next_offset:
+            return
+        self.ledger.begin(record.offset)
+        placed = await self._readable(record)
+        if placed is None:
+            self.ledger.finish(record.offset)
+            return
+        command = placed.command
+        if isinstance(command.data, CancelTurn):
+            turn = self._turns.get(command.turn_id)
+            if turn is not None:
+                turn.stop("cancelled", command.data.response_ids)
+            self.ledger.finish(record.offset)
+            return
+        if self._draining:
+            return  # stays unfinished: the successor starts it
+        if command.turn_id in self._known_turns:
+            self.ledger.finish(record.offset)
+            return
+        self._know(command.turn_id)
+        late = placed.timestamp_ms - command.first_sent_at_ms > RESEND_AFTER_MS
+        if (command.resend or late) and await self._was_started(command):
+            self.ledger.finish(record.offset)
+            return
+        self._start(TurnPlan(placed=placed))
+
+    def drain(self) -> None:
+        """Starts no more turns; cancels are still obeyed."""
+        self._draining = True
+
+    def interrupt(self) -> None:
+        """Ends what is still running as interrupted."""
+        for turn in self._turns.values():
+            turn.stop("shutdown")
+
+    async def close(self) -> None:
+        """Waits for the turns that were told to stop, and ends the writer."""
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._close_writer()
+
+    def abandon(self) -> None:
+        """The partition is another runner's: writes nothing more. Returns at once."""
+        if self._abandoned:
+            return
+        self._abandoned, self.ready = True, False
+        metrics.LOST.inc()
+        for turn in self._turns.values():
+            turn.stop("lost")
+        if self._writer is not None:
+            self._writer.abandon()
+
+    def _start(self, plan: TurnPlan) -> None:
+        assert self._writer is not None
+        command = plan.placed.command
+        refusal: ResponseFailed | None = None
+        if plan.placed.unsupported:
+            refusal = _UNSUPPORTED
+        elif any(turn.command.conversation_id == command.conversation_id for turn in self._turns.values()):
+            refusal = _CONFLICT
+        turn = TurnRun(self._services.tools, self._writer, plan, refusal=refusal)
+        self._turns[command.turn_id] = turn
+        task = asyncio.create_task(self._run(turn), name=f"turn-{command.turn_id}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _know(self, turn_id: str) -> None:
+        self._known_turns[turn_id] = None
+        if len(self._known_turns) > KNOWN_TURNS:
+            del self._known_turns[next(iter(self._known_turns))]
+
+    async def _run(self, turn: TurnRun) -> None:
+        try:
+            await turn.run()
+        except PartitionLostError:
+            return
+        finally:
+            self._turns.pop(turn.command.turn_id, None)
+        self.ledger.finish(turn.offset)
+
+    async def _readable(self, record: ConsumerRecord[bytes, bytes]) -> PlacedCommand | None:
+        """The command of a record; what cannot be read goes to the dead letters."""
+        decoded = command_codec.decode(record.value)
+        if isinstance(decoded, Command):
+            return PlacedCommand(record.offset, record.timestamp, decoded)
+        if isinstance(decoded, NewerVersion) and (start := _newer_start(decoded)) is not None:
+            return PlacedCommand(record.offset, record.timestamp, start, unsupported=True)
+        reason = (
+            decoded.reason if isinstance(decoded, Garbage) else f"{decoded.type} is not known to this version"
+        )
+        metrics.DEAD_LETTERS.inc()
+        await self._services.dead_letters.send(
+            record.value,
+            key=record.key,
+            topic=record.topic,
+            partition=record.partition,
+            offset=record.offset,
+            reason=reason,
+        )
+        return None
+
+    async def _events_from(self, from_ms: int) -> AsyncGenerator[PlacedEvent]:
+        records = read_to_end(self._services.settings, self._events_topic, self.partition, from_ms=from_ms)
+        async with contextlib.aclosing(records):
+            async for record in records:
+                event = event_codec.decode(record.value)
+                if isinstance(event, Event):
+                    yield PlacedEvent(record.offset, record.timestamp, event)
+
+    async def _was_started(self, command: Command) -> bool:
+        """Whether the turn of a command that may be here twice is in the log already."""
+        events = self._events_from(command.first_sent_at_ms - LOOK_BACK_MS)
+        async with contextlib.aclosing(events):
+            async for placed in events:
+                if placed.event.turn_id == command.turn_id and isinstance(placed.event.data, PromptSubmitted):
+                    return True
+        return False
+
+    async def _close_writer(self) -> None:
+        if self._writer is not None:
+            await self._writer.close()
+            self._writer = None
+
+
+def _newer_start(newer: NewerVersion) -> Command | None:
+    """A StartTurn of a newer version as far as this version understands it: enough to end its responses visibly."""
+    if newer.type != StartTurn.__name__:
+        return None
+    try:
+        data = msgspec.convert(newer.envelope["data"], StartTurn)
+        command = msgspec.convert(newer.envelope | {"data": {}}, Command)
+    except msgspec.ValidationError:
+        return None
+    return msgspec.structs.replace(command, data=data)

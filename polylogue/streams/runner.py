@@ -1,0 +1,210 @@
+"""The runner process: reads `commands` in a group, and has every partition it is given served by one writer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
+from aiokafka.errors import KafkaError
+
+from polylogue.infra.kafka import FETCH_MAX_WAIT_MS, client_options
+from polylogue.infra.logs import get_logger
+from polylogue.infra.settings import Settings
+from polylogue.infra.topics import COMMANDS, COMMANDS_DLQ, topic_name
+from polylogue.streams import runner_metrics as metrics
+from polylogue.streams.assignment import Membership, rebalance
+from polylogue.streams.dead_letters import DeadLetters
+from polylogue.streams.gateway.client import Gateway
+from polylogue.streams.model_catalogue import ModelCatalogue
+from polylogue.streams.owned_partition import OwnedPartition, PartitionServices
+from polylogue.streams.response_run import RunnerTools
+from polylogue.streams.segments import MediaOutbox
+
+POLL_MS = 200
+COMMIT_EVERY_S = 1.0
+HEARTBEAT_MS = 1000
+REBALANCE_TIMEOUT_MS = (
+    10_000  # the session time-out by default; a slow hand-over would get the member expelled
+)
+END_WITHIN_S = 10.0  # after the drain: to write the last events and leave the group
+
+_log = get_logger(__name__)
+
+
+async def serve(settings: Settings, stop: asyncio.Event) -> None:
+    """Runs until `stop` is set, then drains. Raises SettingsError for a setting that is missing."""
+    key = settings.openrouter_api_key
+    outbox = MediaOutbox(settings)
+    async with Gateway(
+        base_url=str(settings.openrouter_base_url),
+        api_key=key.get_secret_value() if key else None,
+        connect_timeout_s=settings.gateway_connect_timeout_s,
+        first_byte_timeout_s=settings.gateway_first_byte_timeout_s,
+        idle_timeout_s=settings.gateway_idle_timeout_s,
+        total_timeout_s=settings.response_timeout_s,
+        max_media_bytes=settings.media_max_size_mb * 1024 * 1024,
+    ) as gateway:
+        dead_letters = DeadLetters(settings, COMMANDS_DLQ)
+        tools = RunnerTools(
+            settings=settings,
+            gateway=gateway,
+            catalogue=ModelCatalogue(gateway),
+            outbox=outbox,
+            capacity=asyncio.Semaphore(settings.runner_max_responses),
+        )
+        runner = Runner(settings, tools, dead_letters)
+        try:
+            await runner.run(stop)
+        finally:
+            await outbox.close()
+            await dead_letters.close()
+
+
+class Runner(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships no types
+    def __init__(self, settings: Settings, tools: RunnerTools, dead_letters: DeadLetters) -> None:
+        self._settings = settings
+        self._topic = topic_name(settings, COMMANDS)
+        self._services = PartitionServices(settings, tools, dead_letters, on_lost=self._on_lost)
+        self._owned: dict[int, OwnedPartition] = {}
+        self._membership: Membership | None = None
+        self._takeovers: set[asyncio.Task[None]] = set()
+        self._draining = False
+
+        # The sticky assignor keeps its last assignment on the class, so each consumer has a class of its own.
+        class Assignor(StickyPartitionAssignor):  # type: ignore[misc]
+            pass
+
+        self._consumer = AIOKafkaConsumer(
+            **client_options(settings),
+            group_id=f"{settings.kafka_topic_prefix}polylogue-runner",
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            partition_assignment_strategy=(Assignor,),
+            session_timeout_ms=settings.kafka_session_timeout_ms,
+            heartbeat_interval_ms=HEARTBEAT_MS,
+            rebalance_timeout_ms=REBALANCE_TIMEOUT_MS,
+            fetch_max_wait_ms=FETCH_MAX_WAIT_MS,
+        )
+
+    async def run(self, stop: asyncio.Event) -> None:
+        self._consumer.subscribe([self._topic], listener=self)
+        await self._consumer.start()
+        committing = asyncio.create_task(self._commit_regularly(), name="runner-commits")
+        try:
+            while not stop.is_set():
+                await self._poll()
+            await self._drain()
+        finally:
+            committing.cancel()
+            await asyncio.gather(committing, return_exceptions=True)
+            await self._close()
+
+    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        """An eager rebalance revokes everything for a moment. Turns go on: what was really lost shows afterwards."""
+
+    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        coordinator = self._consumer._coordinator  # noqa: SLF001  # aiokafka tells neither elsewhere
+        now = Membership(coordinator.member_id, coordinator.generation)
+        change = rebalance(self._owned, (place.partition for place in assigned), now, self._membership)
+        self._membership = now
+        for partition in change.lost:
+            self._give_up(partition)
+        for partition in change.kept:
+            place, owned = TopicPartition(self._topic, partition), self._owned[partition]
+            if owned.ready:
+                self._consumer.seek(place, owned.ledger.next_offset)
+            else:
+                self._consumer.pause(place)
+        for partition in change.gained:
+            self._consumer.pause(TopicPartition(self._topic, partition))
+            self._owned[partition] = OwnedPartition(self._services, partition)
+            task = asyncio.create_task(self._take_over(self._owned[partition]), name=f"takeover-{partition}")
+            self._takeovers.add(task)
+            task.add_done_callback(self._takeovers.discard)
+        _log.info(
+            "assigned",
+            kept=sorted(change.kept),
+            gained=sorted(change.gained),
+            lost=sorted(change.lost),
+            generation=now.generation,
+        )
+        metrics.PARTITIONS.set(len(self._owned))
+
+    async def _take_over(self, owned: OwnedPartition) -> None:
+        place = TopicPartition(self._topic, owned.partition)
+        next_offset = await owned.take_over(lambda: self._consumer.committed(place))
+        if self._owned.get(owned.partition) is not owned:
+            return
+        if self._draining:
+            owned.drain()
+        if next_offset is not None:
+            self._consumer.seek(place, next_offset)
+        self._consumer.resume(place)
+
+    async def _poll(self) -> None:
+        try:
+            batches = await self._consumer.getmany(timeout_ms=POLL_MS)
+        except KafkaError as error:
+            _log.warning("commands_unreadable", error=type(error).__name__)
+            await asyncio.sleep(POLL_MS / 1000)
+            return
+        for place, records in batches.items():
+            owned = self._owned.get(place.partition)
+            for record in records:
+                if owned is not None:
+                    await owned.serve(record)
+
+    async def _commit_regularly(self) -> None:
+        while True:
+            await asyncio.sleep(COMMIT_EVERY_S)
+            await self._commit()
+
+    async def _commit(self) -> None:
+        ready = {owned: owned.ledger.committable for owned in self._owned.values() if owned.ready}
+        due = {owned: offset for owned, offset in ready.items() if offset not in (0, owned.committed)}
+        if not due:
+            return
+        offsets = {TopicPartition(self._topic, owned.partition): offset for owned, offset in due.items()}
+        try:
+            await self._consumer.commit(offsets)
+        except KafkaError as error:
+            # A rebalance is under way or the broker is away. The next round commits; nothing depends on this one.
+            _log.debug("commit_delayed", error=type(error).__name__)
+            return
+        for owned, offset in due.items():
+            owned.committed = offset
+
+    async def _drain(self) -> None:
+        """Goes on reading commands for the cancels in them, until all turns have ended or the time is over."""
+        self._draining = True
+        for owned in self._owned.values():
+            owned.drain()
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._settings.runner_drain_s
+        _log.info("draining", seconds=self._settings.runner_drain_s)
+        while loop.time() < deadline and not all(owned.idle for owned in self._owned.values()):
+            await self._poll()
+        for owned in self._owned.values():
+            owned.interrupt()
+
+    async def _close(self) -> None:
+        for task in list(self._takeovers):
+            task.cancel()
+        closing = [owned.close() for owned in self._owned.values()]
+        try:
+            await asyncio.wait_for(asyncio.gather(*closing, return_exceptions=True), END_WITHIN_S)
+            await self._commit()
+        except TimeoutError:
+            _log.warning("closed_in_haste", seconds=END_WITHIN_S)
+        await self._consumer.stop()
+
+    def _give_up(self, partition: int) -> None:
+        owned = self._owned.pop(partition, None)
+        if owned is not None:
+            owned.abandon()
+
+    def _on_lost(self, partition: int) -> None:
+        self._give_up(partition)
+        metrics.PARTITIONS.set(len(self._owned))

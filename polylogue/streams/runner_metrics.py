@@ -1,0 +1,15 @@
+"""What the runner counts."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Gauge, Histogram
+
+ACTIVE = Gauge("polylogue_runner_active_responses", "Responses that are being streamed from a gateway")
+RESPONSES = Counter("polylogue_runner_responses", "Responses that have ended, by outcome", ["outcome"])
+FIRST_TOKEN_S = Histogram(
+    "polylogue_runner_time_to_first_token_seconds", "From the question to the first token"
+)
+PARTITIONS = Gauge("polylogue_runner_partitions", "Partitions of `commands` that this runner owns and serves")
+TAKEOVERS = Counter("polylogue_runner_takeovers", "Partitions taken over")
+LOST = Counter("polylogue_runner_lost_partitions", "Partitions lost to another writer")
+DEAD_LETTERS = Counter("polylogue_runner_dead_letters", "Commands that could not be read")

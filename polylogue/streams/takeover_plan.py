@@ -1,0 +1,164 @@
+"""What a new owner of a partition has to do, decided from its unfinished commands and the final events."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from polylogue.schemas.claims import MediaClaim
+from polylogue.schemas.commands import CancelTurn, StartTurn
+from polylogue.schemas.envelope import Command, Event
+from polylogue.schemas.events import (
+    MediaJobStarted,
+    MediaProduced,
+    MediaRefused,
+    ReasoningAppended,
+    ResponseNoted,
+    TextAppended,
+)
+from polylogue.schemas.visibility import ConversationState, admit
+
+Step = Literal["start", "ended", "interrupt", "cancel", "restart"]
+
+# Whoever has seen one of these has seen something of the answer: it is kept and ended, never begun again.
+_ANSWER = (TextAppended, ReasoningAppended, MediaProduced, MediaRefused, MediaJobStarted, ResponseNoted)
+
+
+@dataclass(frozen=True)
+class PlacedCommand:
+    offset: int
+    timestamp_ms: int
+    command: Command
+    unsupported: bool = False  # of a newer version: its responses are ended as failed
+
+
+@dataclass(frozen=True)
+class PlacedEvent:
+    offset: int
+    timestamp_ms: int
+    event: Event
+
+
+@dataclass(frozen=True)
+class ResponsePlan:
+    """`attempt` and `sequence` are the last that are visible; the next event goes on from them."""
+
+    step: Step
+    attempt: int = 0
+    sequence: int = 0
+
+
+@dataclass(frozen=True)
+class PlacedClaim:
+    claim: MediaClaim
+    produced_at_ms: int
+
+
+@dataclass(frozen=True)
+class TurnPlan:
+    """How to go on with one StartTurn. `opened`: its PromptSubmitted is in the log."""
+
+    placed: PlacedCommand
+    opened: bool = False
+    responses: dict[str, ResponsePlan] = field(default_factory=dict)
+    claims: tuple[PlacedClaim, ...] = ()
+
+    @property
+    def finished(self) -> bool:
+        return (
+            self.opened and not self.claims and all(plan.step == "ended" for plan in self.responses.values())
+        )
+
+
+def plan_takeover(commands: Iterable[PlacedCommand], events: Iterable[PlacedEvent]) -> list[TurnPlan]:
+    """One plan for each StartTurn, in order of offset.
+
+    `commands` are those from the committed offset to the end; `events` the partition's from before the oldest of them
+    to its end, which is final because the former writer is fenced.
+    """
+    commands = list(commands)
+    states: dict[str, ConversationState] = defaultdict(ConversationState)
+    answered: set[str] = set()
+    opened: set[str] = set()
+    produced: dict[str, PlacedClaim] = {}
+    for placed in events:
+        event = placed.event
+        if not admit(states[event.conversation_id], event, placed.offset).visible:
+            continue
+        if event.response_id is not None and isinstance(event.data, _ANSWER):
+            answered.add(event.response_id)
+        if isinstance(event.data, MediaProduced):
+            produced[event.data.claim.media_id] = PlacedClaim(event.data.claim, placed.timestamp_ms)
+    for state in states.values():
+        opened.update(state.turns)
+    return [
+        _plan_turn(
+            placed,
+            commands,
+            state=states[placed.command.conversation_id],
+            opened=opened,
+            answered=answered,
+            produced=produced,
+        )
+        for placed in commands
+        if isinstance(placed.command.data, StartTurn)
+    ]
+
+
+def cancelled_responses(placed: PlacedCommand, commands: Iterable[PlacedCommand]) -> set[str]:
+    """The responses of a StartTurn that a later CancelTurn stops."""
+    start = placed.command.data
+    if not isinstance(start, StartTurn):
+        return set()
+    everything = {slot.response_id for slot in start.responses}
+    stopped: set[str] = set()
+    for other in commands:
+        cancel = other.command.data
+        if (
+            isinstance(cancel, CancelTurn)
+            and other.command.turn_id == placed.command.turn_id
+            and other.offset > placed.offset
+        ):
+            stopped |= set(cancel.response_ids) & everything if cancel.response_ids else everything
+    return stopped
+
+
+def _plan_turn(
+    placed: PlacedCommand,
+    commands: list[PlacedCommand],
+    *,
+    state: ConversationState,
+    opened: set[str],
+    answered: set[str],
+    produced: dict[str, PlacedClaim],
+) -> TurnPlan:
+    start = placed.command.data
+    assert isinstance(start, StartTurn)
+    cancelled = cancelled_responses(placed, commands)
+    responses: dict[str, ResponsePlan] = {}
+    for slot in start.responses:
+        response = state.responses.get(slot.response_id)
+        attempt, sequence = (response.attempt, response.sequence) if response else (0, 0)
+        step: Step
+        if response is not None and response.ended:
+            step = "ended"
+        elif slot.response_id in cancelled:
+            step = "cancel"
+        elif slot.response_id in answered:
+            step = "interrupt"
+        else:
+            step = "restart" if attempt else "start"
+        responses[slot.response_id] = ResponsePlan(step, attempt, sequence)
+    unsettled = {
+        media_id
+        for media_id, medium in state.media.items()
+        if medium.turn_id == placed.command.turn_id and medium.phase == "produced"
+    }
+    return TurnPlan(
+        placed=placed,
+        opened=placed.command.turn_id in opened,
+        responses=responses,
+        claims=tuple(produced[media_id] for media_id in sorted(unsettled) if media_id in produced),
+    )

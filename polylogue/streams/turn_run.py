@@ -1,0 +1,147 @@
+"""Runs one turn: opens it in the log, asks all its models at once, and ends every response."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+from polylogue.schemas.base import Payload
+from polylogue.schemas.clock import rfc3339
+from polylogue.schemas.commands import StartTurn
+from polylogue.schemas.envelope import Event
+from polylogue.schemas.events import (
+    ConversationStarted,
+    PromptSubmitted,
+    ResponseCancelled,
+    ResponseFailed,
+    ResponseSlot,
+)
+from polylogue.streams.partition_writer import PartitionLostError, PartitionWriter
+from polylogue.streams.response_log import ResponseLog
+from polylogue.streams.response_run import ResponseRun, RunnerTools, StopReason
+from polylogue.streams.takeover_plan import ResponsePlan, TurnPlan
+
+TITLE_CHARACTERS = 80
+
+
+class TurnRun:
+    """One StartTurn from its first event to the last acknowledgement. `refusal` ends every response at once."""
+
+    def __init__(
+        self,
+        tools: RunnerTools,
+        writer: PartitionWriter,
+        plan: TurnPlan,
+        *,
+        refusal: ResponseFailed | None = None,
+    ) -> None:
+        start = plan.placed.command.data
+        if not isinstance(start, StartTurn):
+            raise TypeError("a turn is started by StartTurn")
+        self.command = plan.placed.command
+        self.offset = plan.placed.offset
+        self._tools = tools
+        self._writer = writer
+        self._plan = plan
+        self._start = start
+        self._refusal = refusal
+        self._stopped: dict[str, StopReason] = {}
+        self._running: dict[str, ResponseRun] = {}
+
+    def stop(self, reason: StopReason, response_ids: tuple[str, ...] = ()) -> None:
+        """Stops the named responses, or all. What has ended stays as it ended."""
+        for slot in self._start.responses:
+            if not response_ids or slot.response_id in response_ids:
+                self._stopped[slot.response_id] = reason
+                if slot.response_id in self._running:
+                    self._running[slot.response_id].stop(reason)
+
+    async def run(self) -> None:
+        """Returns when every response has ended and every claim is acknowledged. Raises PartitionLostError."""
+        if not self._plan.opened:
+            self._open()
+        resent = [
+            self._tools.outbox.send_claim(placed.claim, placed.produced_at_ms, self.command.traceparent)
+            for placed in self._plan.claims
+        ]
+        responses = [self._respond(slot) for slot in self._start.responses]
+        results = await asyncio.gather(*resent, *responses, return_exceptions=True)
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+        await self._writer.flush()
+
+    async def _respond(self, slot: ResponseSlot) -> None:
+        plan = self._plan.responses.get(slot.response_id, ResponsePlan("start"))
+        if plan.step == "ended":
+            return
+        log = ResponseLog(
+            writer=self._writer,
+            command=self.command,
+            response_id=slot.response_id,
+            attempt=max(1, plan.attempt),
+            sequence=plan.sequence,
+            coalesce_s=self._tools.settings.text_coalesce_ms / 1000,
+        )
+        if self._refusal is not None:
+            await log.event(self._refusal)
+        elif plan.step == "interrupt":
+            await log.event(
+                ResponseFailed(
+                    failure_class="interrupted",
+                    message="The server stopped while the model answered; what came before is kept. Try again.",
+                    retryable=True,
+                )
+            )
+        elif plan.step == "cancel":
+            await log.event(ResponseCancelled())
+        else:
+            if plan.step == "restart":
+                log = replace(log, attempt=plan.attempt + 1, sequence=0)
+            info = await self._tools.catalogue.find(slot.model)
+            run = ResponseRun(self._tools, log, self._start, slot.model, info)
+            self._running[slot.response_id] = run
+            if slot.response_id in self._stopped:
+                run.stop(self._stopped[slot.response_id])
+            try:
+                await run.run()
+            finally:
+                del self._running[slot.response_id]
+
+    def _open(self) -> None:
+        if self._start.new_conversation:
+            title = self._start.title or _title(self._start.prompt)
+            self._append(ConversationStarted(title=title, parent=self._start.parent))
+        self._append(
+            PromptSubmitted(
+                prompt=self._start.prompt,
+                responses=self._start.responses,
+                system=self._start.system,
+                attachments=self._start.attachments,
+            )
+        )
+
+    def _append(self, data: Payload) -> None:
+        if self._writer.lost:
+            raise PartitionLostError(f"partition {self._writer.partition} is written by another runner")
+        self._writer.append(
+            Event(
+                event_id=f"{self.command.command_id}.{type(data).__name__}",
+                conversation_id=self.command.conversation_id,
+                turn_id=self.command.turn_id,
+                owner_id=self.command.owner_id,
+                occurred_at=rfc3339(),
+                command_offset=self.offset,
+                causation_id=self.command.command_id,
+                traceparent=self.command.traceparent,
+                data=data,
+            )
+        )
+
+
+def _title(prompt: str) -> str:
+    """The first line of the prompt, cut at a word where it is long."""
+    line = next((line.strip() for line in prompt.splitlines() if line.strip()), "")
+    if len(line) <= TITLE_CHARACTERS:
+        return line
+    return line[:TITLE_CHARACTERS].rsplit(" ", 1)[0] + "…"
