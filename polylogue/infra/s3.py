@@ -30,7 +30,7 @@ def create_s3_client(settings: Settings, *, concurrency: int = 10) -> S3Client:
             connect_timeout=5,
             read_timeout=20,
             # Retries are the caller's, with its own deadline.
-            retries={"max_attempts": 1, "mode": "standard"},
+            retries={"total_max_attempts": 1, "mode": "standard"},
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
         ),

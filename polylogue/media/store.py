@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
@@ -18,6 +17,7 @@ from polylogue.infra.settings import Settings
 from polylogue.media.bucket import ensure_bucket
 from polylogue.media.faults import code_of, of_transport, status_of, worth_retrying
 from polylogue.media.parts import PART_BYTES, SpooledParts
+from polylogue.media.threads import DaemonThreads
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -108,7 +108,7 @@ class ObjectStore:
     ) -> None:
         self._client = client
         self._bucket = bucket
-        self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix="s3")
+        self._pool = DaemonThreads(concurrency, "s3")
         self._slots = asyncio.Semaphore(concurrency)
         self._attempt_begun = attempt_begun
 
@@ -125,17 +125,20 @@ class ObjectStore:
 
     def close(self) -> None:
         """Does not wait for requests under way."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._pool.close()
 
     async def head(self, key: str, *, deadline: float) -> ObjectHead | None:
         """What is at the key. Raises StorageUnavailableError."""
         return await self._until(deadline, lambda: self._head(key))
 
-    async def get(self, key: str, *, deadline: float) -> bytes:
-        """The whole object in memory. Raises StorageUnavailableError, also where there is none."""
+    async def get(self, key: str, *, deadline: float, first_bytes: int | None = None) -> bytes:
+        """The object, or its first bytes, in memory. Raises StorageUnavailableError, also where there is none."""
 
         def read() -> bytes:
-            return self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read()
+            if first_bytes is None:
+                return self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read()
+            span = f"bytes=0-{first_bytes - 1}"
+            return self._client.get_object(Bucket=self._bucket, Key=key, Range=span)["Body"].read()
 
         return await self._until(deadline, lambda: self._call(read))
 
@@ -249,7 +252,7 @@ class ObjectStore:
             await _retried(lambda: self._call(lambda: complete(done)), deadline, of_transport, attempts=3)
         except BaseException as error:
             # Also where the task is cancelled; nobody waits for the answer then.
-            aborting = self._pool.submit(self._abort, key, upload_id)
+            aborting = self._pool.submit(lambda: self._abort(key, upload_id))
             if isinstance(error, ExceptionGroup):
                 await asyncio.wrap_future(aborting)
                 raise error.exceptions[0] from None
@@ -265,8 +268,7 @@ class ObjectStore:
     async def _call(self, request: Callable[[], T]) -> T:
         async with self._slots:
             self._attempt_begun()
-            loop = asyncio.get_running_loop()
-            return await asyncio.wait_for(loop.run_in_executor(self._pool, request), REQUEST_TIMEOUT_S)
+            return await asyncio.wait_for(asyncio.wrap_future(self._pool.submit(request)), REQUEST_TIMEOUT_S)
 
     async def _until(self, deadline: float, work: Callable[[], Awaitable[T]]) -> T:
         try:
