@@ -1,0 +1,1 @@
+"""The `polylogue` command: puts the parts together, and may import every one of them."""

@@ -249,7 +249,8 @@ def _retry_after_s(response: aiohttp.ClientResponse) -> float:
 def _why(error: BaseException) -> str:
     match error:
         case aiohttp.ClientConnectorError():
-            return error.strerror or "connection refused"
+            refused = isinstance(error.os_error, ConnectionRefusedError)
+            return "the connection is refused" if refused else str(error.strerror or error.os_error)
         case TimeoutError():
             return "it took too long"
         case _:

@@ -1,0 +1,145 @@
+"""`polylogue run`: everything on one machine, started in parallel, kept running, and stopped in order."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from polylogue.cli.home import DEFAULT_HOME, Home, home_directory
+from polylogue.cli.problems import Problem
+
+if TYPE_CHECKING:
+    from polylogue.infra.settings import Settings
+
+SIMULATED_MODELS = "sim/text,sim/painter,sim/mixed"
+REAL_MODELS = "openai/gpt-5-mini,google/gemini-2.5-flash-image"
+
+
+def run(
+    *,
+    port: Annotated[
+        int | None, typer.Option(help="Port of the API [PORT, else 8000 or a free one].", min=1, max=65535)
+    ] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Where the data are kept [POLYLOGUE_HOME, else .polylogue].")
+    ] = None,
+    partitions: Annotated[
+        int | None,
+        typer.Option(help="Partitions of commands and conversation-events, at the first start.", min=1),
+    ] = None,
+) -> None:
+    """Start everything on this machine, and print where it is; Ctrl-C stops all of it.
+
+    Servers that the environment or `.env` names are used; the others (Kafka, PostgreSQL, S3) are started here. Without
+    OPENROUTER_API_KEY the models are simulated.
+    """
+    _need_local_extra()
+    from polylogue.infra.settings import load_settings
+
+    home = Home(home_directory(data_dir))
+    settings = load_settings(polylogue_home=home.directory, **({} if port is None else {"port": port}))
+    asked = port is not None or "port" in settings.model_fields_set
+    with home.held():
+        chosen = _port(settings.host, settings.port, asked=asked)
+        asyncio.run(_until_stopped(settings, home, chosen, partitions))
+
+
+async def _until_stopped(settings: Settings, home: Home, port: int, partitions: int | None) -> None:
+    from polylogue.cli.whole import Whole
+
+    whole = Whole(settings, home, port=port, partitions=partitions, say=_say)
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    ending = False
+
+    def asked_to_stop() -> None:
+        if ending and stop.is_set():
+            _say("Stopping at once")
+            whole.hurry()
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, asked_to_stop)
+    stopped = asyncio.create_task(stop.wait())
+    try:
+        if await _first(whole.start(), stopped):
+            _announce(whole.url, home, simulated=whole.simulated)
+            await _first(whole.until_given_up(), stopped)
+    finally:
+        ending = True
+        stopped.cancel()
+        await whole.stop()
+
+
+async def _first(work: Coroutine[Any, Any, None], stopped: asyncio.Task[Any]) -> bool:
+    """Waits for the work; False where the stop came first. Raises what the work raises."""
+    task = asyncio.create_task(work)
+    await asyncio.wait([task, stopped], return_when=asyncio.FIRST_COMPLETED)
+    if not task.done():
+        task.cancel()
+        await asyncio.wait([task])
+        return False
+    await task
+    return True
+
+
+def _announce(url: str, home: Home, *, simulated: bool) -> None:
+    models = SIMULATED_MODELS if simulated else REAL_MODELS
+    where = "" if home.directory == Path(DEFAULT_HOME).resolve() else f" --url {url}"
+    command = os.path.relpath(Path(sys.argv[0])) if Path(sys.argv[0]).name == "polylogue" else "polylogue"
+    print(
+        f"""
+Polylogue is ready at {url}
+
+Three things to try in a second terminal:
+
+  {command} ask "Draw a red circle and describe it" --models {models}{where}
+
+  curl -N {url}/api/compare-stream -H 'Content-Type: application/json' \\
+    -d '{{"input_data": "Draw a blue square", "models": ["{models.split(",")[1]}"]}}'
+
+  curl {url}/api/conversations
+
+Ctrl-C stops everything; the data stay in {home.directory}.""",
+        flush=True,
+    )
+
+
+def _port(host: str, wanted: int, *, asked: bool) -> int:
+    if _is_free(host, wanted):
+        return wanted
+    if asked:
+        raise Problem(f"Port {wanted} is taken; name another with --port.")
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        chosen: int = probe.getsockname()[1]
+    _say(f"Port {wanted} is taken; using {chosen}.")
+    return chosen
+
+
+def _is_free(host: str, port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return port != 0
+
+
+def _need_local_extra() -> None:
+    from importlib.util import find_spec
+
+    if find_spec("psutil") is None:
+        raise Problem("`polylogue run` needs the extra `local`; run: pip install 'polylogue[local]'")
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
