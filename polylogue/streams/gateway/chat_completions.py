@@ -9,6 +9,7 @@ from polylogue.streams.gateway import errors, large_json
 from polylogue.streams.gateway.audio import AudioPieces
 from polylogue.streams.gateway.chat_fields import (
     HeldMessage,
+    delta_of,
     first_choice,
     listed,
     reasoning_of,
@@ -132,7 +133,7 @@ class ChatCompletions:
         if reported is not None:
             self.usage = reported
         if choice is not None:
-            self._choice(choice)
+            self._choice(choice, delta_of(document, choice))
         if is_error or errors.is_error(document):
             self._fail(errors.from_document(document))
         elif choice is not None and choice.get("error"):
@@ -140,9 +141,9 @@ class ChatCompletions:
         elif self._finish == "error":
             self._fail(UpstreamError("upstream", "The model ended with an error.", retryable=True))
 
-    def _choice(self, choice: dict[str, Any]) -> None:
-        delta, message = choice.get("delta"), choice.get("message")
-        if isinstance(delta, dict):
+    def _choice(self, choice: dict[str, Any], delta: dict[str, Any] | None) -> None:
+        message = choice.get("message")
+        if delta is not None:
             self._delta(delta)
         if isinstance(message, dict):
             self._message_seen(message)

@@ -36,6 +36,19 @@ def first_choice(document: dict[str, Any]) -> dict[str, Any] | None:
     return None
 
 
+def delta_of(document: dict[str, Any], choice: dict[str, Any]) -> dict[str, Any] | None:
+    """The choice's delta; where the chunk says that its content is a medium in base64, as one in the usual form."""
+    delta = choice.get("delta")
+    if not isinstance(delta, dict):
+        return None
+    content, modality = delta.get("content"), document.get("modality")
+    if isinstance(content, str | memoryview) and modality == "audio":
+        return {**delta, "content": None, "audio": {"data": content}}
+    if isinstance(content, str | memoryview) and modality == "image":
+        return {**delta, "content": None, "images": [content]}
+    return delta
+
+
 def listed(value: Any) -> list[Any]:
     if isinstance(value, list):
         return value

@@ -333,6 +333,22 @@ CASES: list[Case] = [
         "pcm16",
     ),
     Case(
+        "modality_named_at_the_top",
+        sse({"modality": "text", "choices": [{"delta": {"content": "a"}}]})
+        + sse({"modality": "image", "choices": [{"delta": {"content": b64(PNG)}}]})
+        + sse({"modality": "audio", "choices": [{"delta": {"content": b64(wrap_pcm16(PCM[:600]))}}]})
+        + sse({"modality": "audio", "choices": [{"delta": {"content": b64(wrap_pcm16(PCM[600:]))}}]})
+        + DONE,
+        [
+            TextDelta("a"),
+            image(PNG, None),
+            AudioDelta(644),
+            AudioDelta(444),
+            audio(wrap_pcm16(PCM), None),
+            STOP,
+        ],
+    ),
+    Case(
         "audio_that_breaks_off_is_not_kept",
         chunk({"content": "a", "audio": {"data": b64(PCM)}}),
         [
