@@ -1,0 +1,144 @@
+"""Reads the bytes of one medium out of `media-segments` into a spool, by offset and without a group."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, BinaryIO, Literal, cast
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.errors import OffsetOutOfRangeError
+
+from polylogue.infra.kafka import manual_consumer
+from polylogue.infra.settings import Settings
+from polylogue.infra.topics import MEDIA_SEGMENTS, topic_name
+from polylogue.schemas.claims import SegmentRange
+
+MEDIA_ID, SEGMENT = "media_id", "segment"  # headers of a segment
+FETCH_BYTES = 2 * 1024 * 1024
+SPOOL_IN_MEMORY_BYTES = 4 * 1024 * 1024  # above that, the spool is a file
+POLL_S = 1.0
+SILENCE_S = 25.0  # no record for so long: this attempt has failed
+
+
+@dataclass(frozen=True)
+class Spooled:
+    """What was read; `complete` says whether every segment was there. Whoever gets it closes the file."""
+
+    file: BinaryIO
+    size_bytes: int
+    sha256: str
+    complete: bool
+
+
+@dataclass(frozen=True)
+class Gone:
+    """Some of the bytes are not in the log: retention took them, or they never were there."""
+
+    reason: Literal["expired", "missing_segments"]
+
+
+class SegmentReader:
+    def __init__(self, settings: Settings, *, progress: Callable[[], None] = lambda: None) -> None:
+        self._settings = settings
+        self._topic = topic_name(settings, MEDIA_SEGMENTS)
+        self._progress = progress
+
+    async def read(self, media_id: str, segments: SegmentRange) -> Spooled | Gone:
+        """One attempt. Raises KafkaError or TimeoutError where Kafka does not answer."""
+        place = TopicPartition(self._topic, segments.partition)
+        consumer = manual_consumer(
+            self._settings, max_partition_fetch_bytes=FETCH_BYTES, fetch_max_bytes=2 * FETCH_BYTES
+        )
+        try:
+            async with asyncio.timeout(SILENCE_S):
+                await consumer.start()
+                consumer.assign([place])
+                start = (await consumer.beginning_offsets([place]))[place]
+                end = (await consumer.end_offsets([place]))[place]
+                if start > segments.first_offset:
+                    return Gone("expired")
+                if end <= segments.last_offset:
+                    return Gone("missing_segments")
+                consumer.seek(place, segments.first_offset)
+            try:
+                return await self._spool(consumer, place, media_id, segments)
+            except OffsetOutOfRangeError:
+                return Gone("expired")  # retention overtook the read
+        finally:
+            await consumer.stop()
+
+    async def _spool(
+        self, consumer: AIOKafkaConsumer, place: TopicPartition, media_id: str, segments: SegmentRange
+    ) -> Spooled:
+        spool = cast("BinaryIO", tempfile.SpooledTemporaryFile(max_size=SPOOL_IN_MEMORY_BYTES))  # noqa: SIM115 (the caller closes it)
+        collected = _Collected(media_id, segments, spool)
+        try:
+            while not collected.ended:
+                batch = await consumer.getmany(place, timeout_ms=int(POLL_S * 1000))
+                records = batch.get(place, [])
+                if records:
+                    self._progress()
+                    # Hashing and writing take milliseconds a megabyte, which other partitions would wait for.
+                    await asyncio.to_thread(collected.add, records)
+                elif await consumer.position(place) > segments.last_offset:
+                    break
+                else:
+                    collected.wait(POLL_S)
+            return collected.result()
+        except BaseException:
+            spool.close()
+            raise
+
+
+class _Collected:
+    """The segments of one medium in order; doubles and other media's are passed over."""
+
+    def __init__(self, media_id: str, segments: SegmentRange, spool: BinaryIO) -> None:
+        self._media_id = media_id.encode()
+        self._segments = segments
+        self._spool = spool
+        self._hash = hashlib.sha256()
+        self._next = 0
+        self._size_bytes = 0
+        self.ended = False
+        self._silent_s = 0.0
+
+    def wait(self, seconds: float) -> None:
+        """Nothing came for so long. Raises TimeoutError when it has been silent for too long."""
+        self._silent_s += seconds
+        if self._silent_s >= SILENCE_S:
+            raise TimeoutError("no segment came")
+
+    def add(self, records: Sequence[ConsumerRecord[Any, bytes]]) -> None:
+        self._silent_s = 0.0
+        for record in records:
+            if record.offset > self._segments.last_offset:
+                self.ended = True
+                return
+            headers = dict(record.headers)
+            # A writer that repeats segments repeats them in order, so the first one that fits is the right one.
+            if (
+                headers.get(MEDIA_ID) == self._media_id
+                and headers.get(SEGMENT) == str(self._next).encode()
+                and record.value is not None
+            ):
+                self._spool.write(record.value)
+                self._hash.update(record.value)
+                self._size_bytes += len(record.value)
+                self._next += 1
+            # What is larger than announced is refused whatever follows; it need not fill the disk first.
+            if record.offset == self._segments.last_offset or self._size_bytes > self._segments.size_bytes:
+                self.ended = True
+                return
+
+    def result(self) -> Spooled:
+        return Spooled(
+            file=self._spool,
+            size_bytes=self._size_bytes,
+            sha256=self._hash.hexdigest(),
+            complete=self._next >= self._segments.count,
+        )
