@@ -1,0 +1,113 @@
+"""Where a projection stands in a partition of which log, advanced only by whoever knows where it stood."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from psycopg import AsyncConnection
+
+from polylogue.projections.log_heads import LogHead
+from polylogue.projections.protocol import Projection
+
+
+class PartitionLostError(Exception):
+    """Another copy has advanced the checkpoint: this one's rows must be rolled back and its partition dropped."""
+
+
+class CheckpointRefusedError(Exception):
+    """The checkpoint does not belong to the log that is there; the message is a sentence that says what to do."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    projection: str
+    version: int
+    partition: int
+    log_id: str
+    next_offset: int
+
+
+async def take(connection: AsyncConnection[Any], projection: Projection, head: LogHead) -> Checkpoint:
+    """The checkpoint of the partition whose head is given; made at first sight. Runs in the caller's transaction.
+
+    Raises CheckpointRefusedError where it cannot be continued from.
+    """
+    if head.log_id is not None:
+        await connection.execute(
+            'INSERT INTO projection_checkpoints (projection, version, "partition", log_id, next_offset)'
+            " VALUES (%s, %s, %s, %s, 0) ON CONFLICT DO NOTHING",
+            [projection.name, projection.version, head.partition, head.log_id],
+        )
+    cursor = await connection.execute(
+        "SELECT log_id, next_offset FROM projection_checkpoints"
+        ' WHERE projection = %s AND version = %s AND "partition" = %s',
+        [projection.name, projection.version, head.partition],
+    )
+    row = await cursor.fetchone()
+    if row is None:
+        raise CheckpointRefusedError(_unnamed(head))
+    checkpoint = Checkpoint(projection.name, projection.version, head.partition, row[0], row[1])
+    refusal = refuse(checkpoint, head)
+    if refusal is not None:
+        raise CheckpointRefusedError(refusal)
+    return checkpoint
+
+
+def refuse(checkpoint: Checkpoint, head: LogHead) -> str | None:
+    """Why the log cannot be continued from the checkpoint, and what to do; None if it can."""
+    place = f"partition {head.partition} of {head.topic}"
+    if head.log_id is not None and head.log_id != checkpoint.log_id:
+        return (
+            f"{place} is log {head.log_id}, but the tables of {checkpoint.projection} were built from log"
+            f" {checkpoint.log_id}: the topic was made anew; bring the former topic back, or let the tables be built"
+            " from the new one by naming an unused DATABASE_SCHEMA."
+        )
+    if checkpoint.next_offset > head.end:
+        return (
+            f"{place} ends at offset {head.end}, but the tables of {checkpoint.projection} were built up to offset"
+            f" {checkpoint.next_offset}: the log has lost its end; restore it, or let the tables be built from what"
+            " is left by naming an unused DATABASE_SCHEMA."
+        )
+    if checkpoint.next_offset < head.beginning:
+        return (
+            f"{place} begins at offset {head.beginning}, but the tables of {checkpoint.projection} were built only up"
+            f" to offset {checkpoint.next_offset}: records between were removed; restore them and set the topic's"
+            " retention to forever with: polylogue topics apply."
+        )
+    return None
+
+
+def _unnamed(head: LogHead) -> str:
+    place = f"partition {head.partition} of {head.topic}"
+    if head.beginning > 0:
+        return (
+            f"{place} begins at offset {head.beginning} and the tables were never built from its start: restore the"
+            " removed records, and set the topic's retention to forever with: polylogue topics apply."
+        )
+    return (
+        f"{place} does not begin with LogCreated: something was written before the topic was prepared; make the topic"
+        " anew with: polylogue topics apply, or name another KAFKA_TOPIC_PREFIX."
+    )
+
+
+async def advance(connection: AsyncConnection[Any], checkpoint: Checkpoint, next_offset: int) -> Checkpoint:
+    """Compare-and-set within the caller's transaction; holds the row until its end. Raises PartitionLostError."""
+    cursor = await connection.execute(
+        "UPDATE projection_checkpoints SET next_offset = %s"
+        ' WHERE projection = %s AND version = %s AND "partition" = %s AND log_id = %s AND next_offset = %s',
+        [
+            next_offset,
+            checkpoint.projection,
+            checkpoint.version,
+            checkpoint.partition,
+            checkpoint.log_id,
+            checkpoint.next_offset,
+        ],
+    )
+    if cursor.rowcount == 0:
+        raise PartitionLostError(
+            f"{checkpoint.projection} v{checkpoint.version} no longer stands at offset {checkpoint.next_offset}"
+            f" of partition {checkpoint.partition}"
+        )
+    return replace(checkpoint, next_offset=next_offset)

@@ -1,0 +1,157 @@
+"""The projection behind the list of conversations: one row a conversation, one row a turn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from polylogue.projections.protocol import VisibleEvent
+from polylogue.projections.rows import RowChanges, Table
+from polylogue.schemas.base import Payload
+from polylogue.schemas.events import (
+    ConversationDeleted,
+    ConversationPinned,
+    ConversationRenamed,
+    ConversationShared,
+    ConversationStarted,
+    PromptSubmitted,
+)
+
+CONVERSATIONS = Table(
+    "conversations",
+    key="conversation_id",
+    columns={
+        "conversation_id": "text",
+        "owner_id": "text",
+        "title": "text",
+        "pinned": "boolean",
+        "share_id": "text",
+        "parent_conversation_id": "text",
+        "parent_turn_id": "text",
+        "partition": "integer",
+        "first_offset": "bigint",
+        "last_turn_id": "text",
+        "turn_running": "boolean",
+        "deleted": "boolean",
+        "created_at": "timestamptz",
+        "updated_at": "timestamptz",
+    },
+)
+TURNS = Table(
+    "conversation_turns",
+    key="turn_id",
+    columns={
+        "turn_id": "text",
+        "conversation_id": "text",
+        "owner_id": "text",
+        "prompt": "text",
+        "system": "text",
+        "round": "integer",
+        "start_offset": "bigint",
+        "finished": "boolean",
+        "created_at": "timestamptz",
+        "completed_at": "timestamptz",
+    },
+)
+
+
+class Conversations:
+    name = "conversations"
+    version = 1
+    tables = (CONVERSATIONS, TURNS)
+    handles: frozenset[type[Payload]] = frozenset(
+        {
+            ConversationStarted,
+            ConversationRenamed,
+            ConversationPinned,
+            ConversationShared,
+            ConversationDeleted,
+            PromptSubmitted,
+        }
+    )
+
+    def apply(self, batch: Sequence[VisibleEvent]) -> RowChanges:
+        changes = RowChanges()
+        for seen in batch:
+            _fold(changes, seen)
+        return changes
+
+
+def _fold(changes: RowChanges, seen: VisibleEvent) -> None:
+    event, data = seen.event, seen.event.data
+    conversation_id, at = event.conversation_id, event.occurred_at
+
+    def set_conversation(**values: str | bool | None) -> None:
+        changes.update(CONVERSATIONS, conversation_id, conversation_id, updated_at=at, **values)
+
+    match data:
+        case ConversationStarted():
+            changes.insert(
+                CONVERSATIONS,
+                conversation_id=conversation_id,
+                owner_id=event.owner_id,
+                title=data.title,
+                pinned=False,
+                parent_conversation_id=data.parent.conversation_id if data.parent else None,
+                parent_turn_id=data.parent.turn_id if data.parent else None,
+                partition=seen.partition,
+                first_offset=seen.offset,
+                turn_running=False,
+                deleted=False,
+                created_at=at,
+                updated_at=at,
+            )
+        case ConversationRenamed():
+            set_conversation(title=data.title)
+        case ConversationPinned():
+            set_conversation(pinned=data.pinned)
+        case ConversationShared():
+            set_conversation(share_id=data.share_id)
+        case ConversationDeleted():
+            set_conversation(title="", share_id=None, last_turn_id=None, turn_running=False, deleted=True)
+            changes.remove(TURNS, conversation_id)
+        case PromptSubmitted():
+            _open_round(changes, seen, data)
+    if seen.completed is not None:
+        changes.update(TURNS, seen.completed.turn_id, conversation_id, finished=True, completed_at=at)
+        set_conversation(turn_running=seen.turn_running)
+
+
+def _open_round(changes: RowChanges, seen: VisibleEvent, data: PromptSubmitted) -> None:
+    event, at = seen.event, seen.event.occurred_at
+    if event.turn_id is None:
+        return
+    start = seen.offset if seen.round_start is None else seen.round_start
+    if data.round == 1:
+        changes.insert(
+            TURNS,
+            turn_id=event.turn_id,
+            conversation_id=event.conversation_id,
+            owner_id=event.owner_id,
+            prompt=data.prompt,
+            system=data.system,
+            round=1,
+            start_offset=start,
+            finished=False,
+            created_at=at,
+        )
+        changes.update(
+            CONVERSATIONS, event.conversation_id, event.conversation_id, last_turn_id=event.turn_id
+        )
+    else:
+        # A further round of the turn begins here; its prompt is the turn's.
+        changes.update(
+            TURNS,
+            event.turn_id,
+            event.conversation_id,
+            round=data.round,
+            start_offset=start,
+            finished=False,
+            completed_at=None,
+        )
+    changes.update(
+        CONVERSATIONS,
+        event.conversation_id,
+        event.conversation_id,
+        turn_running=seen.turn_running,
+        updated_at=at,
+    )

@@ -1,0 +1,241 @@
+"""Keeps the tables of one projection up to date: a consumer in the projection's group, one transaction a batch."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable, Sequence
+
+import psycopg
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
+from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
+from aiokafka.errors import IllegalStateError, KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
+from prometheus_client import Counter, Gauge
+
+from polylogue.infra.kafka import client_options
+from polylogue.infra.logs import get_logger
+from polylogue.infra.settings import Settings
+from polylogue.infra.topics import CONVERSATION_EVENTS, topic_name
+from polylogue.projections.batches import Applied, apply_batch
+from polylogue.projections.checkpoints import Checkpoint, CheckpointRefusedError, PartitionLostError, take
+from polylogue.projections.log_heads import read_heads
+from polylogue.projections.patience import Patience
+from polylogue.projections.protocol import Projection
+from polylogue.projections.reduction import Refusal
+from polylogue.projections.session import Session
+
+POLL_MS = 100  # records end the wait at once; this is how soon a new assignment or a stop is noticed
+FETCH_MAX_WAIT_MS = 50  # a partition after a seek waits out the fetch under way
+BATCH_RECORDS = 2000
+REPORT_INTERVAL_S = 1.0  # the group's offsets are for lag monitoring only
+LEAVE_TIMEOUT_S = 5.0
+
+STOPPED = Gauge(
+    "polylogue_projector_stopped_partitions",
+    "Partitions that this process owns and has stopped at a record it cannot apply, or at a foreign log.",
+    ["projection"],
+)
+APPLIED = Counter(
+    "polylogue_projector_records_total", "Records of conversation-events carried into tables.", ["projection"]
+)
+
+log = get_logger(__name__)
+
+
+def group_id(settings: Settings, projection: Projection) -> str:
+    return f"{settings.kafka_topic_prefix}projector-{projection.name}-v{projection.version}"
+
+
+class Follower(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships no types
+    """Owns what the group assigns to it, from the table's checkpoint on, for as long as it is assigned."""
+
+    def __init__(self, settings: Settings, projection: Projection, stop: asyncio.Event) -> None:
+        self._settings = settings
+        self._projection = projection
+        self._stop = stop
+        self._session = Session(settings)
+        self._owned: dict[TopicPartition, Checkpoint] = {}
+        self._stopped: set[TopicPartition] = set()
+        self._unreported: dict[TopicPartition, int] = {}
+        self._next_report = 0.0
+        self._log = log.bind(projection=projection.name, version=projection.version)
+        self._postgres = Patience("postgres", stop, self._log)
+        self._kafka = Patience("kafka", stop, self._log)
+        self._log_names = Patience("log_name", stop, self._log)
+        self._topic = topic_name(settings, CONVERSATION_EVENTS)
+
+    async def run(self) -> None:
+        """Returns when `stop` is set, after the batch under way; the group is left by then."""
+        consumer: AIOKafkaConsumer | None = None
+        try:
+            while consumer is None and not self._stop.is_set():
+                consumer = await self._join()
+            while consumer is not None and not self._stop.is_set():
+                await self._step(consumer)
+        finally:
+            await self._leave(consumer)
+
+    async def _join(self) -> AIOKafkaConsumer | None:
+        session_ms = self._settings.kafka_session_timeout_ms
+        consumer = AIOKafkaConsumer(
+            **client_options(self._settings),
+            group_id=group_id(self._settings, self._projection),
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            isolation_level="read_uncommitted",  # the runner's transaction is a fence, not a unit
+            # Keeps nothing on the class, unlike the sticky one.
+            partition_assignment_strategy=(RoundRobinPartitionAssignor,),
+            session_timeout_ms=session_ms,
+            rebalance_timeout_ms=session_ms,
+            heartbeat_interval_ms=1000,
+            fetch_max_wait_ms=FETCH_MAX_WAIT_MS,
+        )
+        consumer.subscribe([self._topic], listener=self)
+        try:
+            await consumer.start()
+        except KafkaError as error:
+            await consumer.stop()
+            await self._kafka.wait(error)
+            return None
+        self._kafka.over()
+        return consumer
+
+    def on_partitions_revoked(self, _revoked: Iterable[TopicPartition]) -> None:
+        self._forget_all()
+
+    def on_partitions_assigned(self, _assigned: Iterable[TopicPartition]) -> None:
+        # Once more: what was taken while the group rebalanced has lost the position it was sought to.
+        self._forget_all()
+
+    def _forget_all(self) -> None:
+        self._owned.clear()
+        self._stopped.clear()
+        self._unreported.clear()
+        STOPPED.labels(self._projection.name).set(0)
+
+    async def _step(self, consumer: AIOKafkaConsumer) -> None:
+        await self._take_assigned(consumer)
+        try:
+            batches = await consumer.getmany(timeout_ms=POLL_MS, max_records=BATCH_RECORDS)
+        except NoOffsetForPartitionError:
+            return  # assigned a moment ago: it will be sought to its checkpoint
+        except OffsetOutOfRangeError as error:
+            # The log has become shorter under us. Taking the partition again says how, in a sentence.
+            for place in error.args[0]:
+                self._owned.pop(place, None)
+            return
+        except KafkaError as error:
+            await self._kafka.wait(error)
+            return
+        for place, records in batches.items():
+            self._kafka.over()
+            await self._apply(consumer, place, records)
+        if time.monotonic() >= self._next_report:
+            await self._report(consumer)
+
+    async def _take_assigned(self, consumer: AIOKafkaConsumer) -> None:
+        """Seeks each newly assigned partition to its table's checkpoint, never to the group's."""
+        places = consumer.assignment() - self._owned.keys() - self._stopped
+        if not places:
+            return
+        try:
+            heads = await read_heads(self._settings, [place.partition for place in places])
+        except KafkaError as error:
+            await self._kafka.wait(error)
+            return
+        self._kafka.over()
+        if any(head.empty for head in heads.values()):
+            missing = LookupError(
+                f"{self._topic} has partitions without LogCreated; run: polylogue topics apply"
+            )
+            await self._log_names.wait(missing)
+            return
+        self._log_names.over()
+        for place in sorted(places):
+            try:
+                async with self._session.transaction() as connection:
+                    checkpoint = await take(connection, self._projection, heads[place.partition])
+                consumer.seek(place, checkpoint.next_offset)
+            except CheckpointRefusedError as error:
+                self._halt(consumer, place, Refusal(heads[place.partition].end, str(error)))
+            except IllegalStateError:
+                return  # revoked meanwhile
+            except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+                await self._postgres.wait(error)
+                return
+            else:
+                self._postgres.over()
+                self._owned[place] = checkpoint
+
+    async def _apply(
+        self, consumer: AIOKafkaConsumer, place: TopicPartition, records: Sequence[ConsumerRecord]
+    ) -> None:
+        """Tries until the batch is applied, the partition is no longer ours, or the process stops."""
+        checkpoint = self._owned.get(place)
+        if checkpoint is None:
+            return  # fetched before the partition was sought to its checkpoint
+        if records[0].offset < checkpoint.next_offset:
+            del self._owned[place]  # the consumer stands elsewhere: seek again
+            return
+        while self._owned.get(place) is checkpoint and not self._stop.is_set():
+            try:
+                applied = await self._try(checkpoint, records)
+            except PartitionLostError as error:
+                self._log.warning("partition_lost", partition=place.partition, reason=str(error))
+                if self._owned.get(place) is checkpoint:
+                    del self._owned[place]
+                return
+            except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+                await self._postgres.wait(error)
+                continue
+            self._postgres.over()
+            APPLIED.labels(self._projection.name).inc(
+                sum(record.offset < applied.checkpoint.next_offset for record in records)
+            )
+            if self._owned.get(place) is checkpoint:
+                self._owned[place] = applied.checkpoint
+                self._unreported[place] = applied.checkpoint.next_offset
+                if applied.refusal is not None:
+                    self._halt(consumer, place, applied.refusal)
+            return
+
+    async def _try(self, checkpoint: Checkpoint, records: Sequence[ConsumerRecord]) -> Applied:
+        connection = await self._session.connection()
+        return await apply_batch(connection, self._projection, checkpoint, records)
+
+    def _halt(self, consumer: AIOKafkaConsumer, place: TopicPartition, refusal: Refusal) -> None:
+        """Stops the partition at the record, loudly; the others go on."""
+        self._owned.pop(place, None)
+        self._stopped.add(place)
+        STOPPED.labels(self._projection.name).set(len(self._stopped))
+        self._log.error(
+            "partition_stopped",
+            topic=place.topic,
+            partition=place.partition,
+            offset=refusal.offset,
+            reason=refusal.reason,
+        )
+        if place in consumer.assignment():
+            consumer.seek(place, refusal.offset)  # a paused partition without a position would be an error
+            consumer.pause(place)
+
+    async def _report(self, consumer: AIOKafkaConsumer) -> None:
+        """Commits the group's offsets, by which others see the lag; nothing is lost if that fails."""
+        self._next_report = time.monotonic() + REPORT_INTERVAL_S
+        offsets, self._unreported = self._unreported, {}
+        if offsets:
+            try:
+                await asyncio.wait_for(consumer.commit(offsets), LEAVE_TIMEOUT_S)
+            except (KafkaError, TimeoutError) as error:
+                self._log.debug("lag_not_reported", reason=type(error).__name__)
+
+    async def _leave(self, consumer: AIOKafkaConsumer | None) -> None:
+        try:
+            if consumer is not None:
+                await self._report(consumer)
+                await asyncio.wait_for(consumer.stop(), LEAVE_TIMEOUT_S)
+        except TimeoutError:
+            self._log.warning("group_not_left", reason="the broker did not answer in time")
+        finally:
+            await self._session.close()
+            self._forget_all()

@@ -1,0 +1,52 @@
+"""What a projection is: a name, a version, its tables, what it handles, and a pure fold of events into row changes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from polylogue.projections.rows import RowChanges, Table
+from polylogue.schemas.base import Payload
+from polylogue.schemas.envelope import Event
+from polylogue.schemas.visibility import RoundCompleted
+
+
+@dataclass(frozen=True, slots=True)
+class VisibleEvent:
+    """An event that the reducer let pass, with what the reducer knew right after it."""
+
+    event: Event
+    partition: int
+    offset: int
+    completed: RoundCompleted | None  # set on the event that finished its turn
+    turn_running: bool  # whether any turn of the conversation is unfinished after this event
+    model: str | None = None  # of the event's response
+    round_start: int | None = None  # with PromptSubmitted: where a reader of the round must begin
+
+
+class Projection(Protocol):
+    """Deterministic: the same events give the same rows, however they are cut into batches.
+
+    So there is no clock and no chance in `apply`; times are the events', and money is integer micro-dollars.
+    """
+
+    @property
+    def name(self) -> str:
+        """What it builds; part of its consumer group and of its checkpoint."""
+        ...
+
+    @property
+    def version(self) -> int:
+        """Rises when the same events give other rows, so that the tables are built anew beside the old ones."""
+        ...
+
+    @property
+    def tables(self) -> tuple[Table, ...]: ...
+
+    @property
+    def handles(self) -> frozenset[type[Payload]]: ...
+
+    def apply(self, batch: Sequence[VisibleEvent]) -> RowChanges:
+        """Folds events of the types in `handles`, and whichever finished a turn, in the order of their partition."""
+        ...

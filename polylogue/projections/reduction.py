@@ -1,0 +1,92 @@
+"""Records of one partition → visible events, by the one reducer; pure but for the states it is given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, MutableMapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from polylogue.projections.protocol import VisibleEvent
+from polylogue.schemas.codec import Garbage, NewerVersion, UnknownType, event_codec
+from polylogue.schemas.envelope import Event
+from polylogue.schemas.events import LogCreated, PromptSubmitted
+from polylogue.schemas.visibility import ConversationState, admit
+
+
+class Record(Protocol):
+    """What is needed of a consumer's record."""
+
+    @property
+    def offset(self) -> int: ...
+    @property
+    def value(self) -> bytes | None: ...
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """The record that a projector cannot apply, and why; the reason names no content."""
+
+    offset: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Readable:
+    """The records up to the first that cannot be read."""
+
+    events: Sequence[tuple[int, Event]]
+    refusal: Refusal | None
+
+
+def read(records: Iterable[Record]) -> Readable:
+    """Skipping what is unknown would make live tables differ from a replay by a newer version, so reading stops."""
+    events: list[tuple[int, Event]] = []
+    for record in records:
+        match event_codec.decode(record.value):
+            case Event() as event:
+                events.append((record.offset, event))
+            case Garbage(reason=reason):
+                return Readable(events, Refusal(record.offset, f"garbage: {reason}"))
+            case UnknownType(type=name):
+                return Readable(events, Refusal(record.offset, f"unknown type {name[:100]!r}"))
+            case NewerVersion(type=name, version=version):
+                return Readable(events, Refusal(record.offset, f"{name} has the newer version {version}"))
+    return Readable(events, None)
+
+
+def conversations_of(events: Iterable[tuple[int, Event]]) -> list[str]:
+    """The conversations whose states `reduce` needs, sorted."""
+    return sorted({event.conversation_id for _, event in events if not isinstance(event.data, LogCreated)})
+
+
+def reduce(
+    states: MutableMapping[str, ConversationState], events: Iterable[tuple[int, Event]], partition: int
+) -> list[VisibleEvent]:
+    """Brings `states` up to date and returns what is visible, in order."""
+    visible: list[VisibleEvent] = []
+    running: dict[str, bool] = {}
+    for offset, event in events:
+        if isinstance(event.data, LogCreated):
+            continue
+        conversation_id = event.conversation_id
+        state = states.setdefault(conversation_id, ConversationState())
+        verdict = admit(state, event, offset)
+        if not verdict.visible:
+            continue
+        opens = isinstance(event.data, PromptSubmitted)
+        if opens or verdict.completed is not None or conversation_id not in running:
+            running[conversation_id] = state.running_turn() is not None
+        turn = state.turns.get(event.turn_id or "") if opens else None
+        response = state.responses.get(event.response_id or "")
+        visible.append(
+            VisibleEvent(
+                event=event,
+                partition=partition,
+                offset=offset,
+                completed=verdict.completed,
+                turn_running=running[conversation_id],
+                model=response.model if response else None,
+                round_start=turn.start_offset if turn else None,
+            )
+        )
+    return visible

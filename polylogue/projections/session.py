@@ -1,0 +1,38 @@
+"""One Postgres connection, opened when it is needed and anew after it was lost."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from psycopg import AsyncConnection
+
+from polylogue.infra.postgres import connection_string
+from polylogue.infra.settings import Settings
+
+
+class Session:
+    def __init__(self, settings: Settings) -> None:
+        self._conninfo = connection_string(settings)
+        self._connection: AsyncConnection[Any] | None = None
+
+    async def connection(self) -> AsyncConnection[Any]:
+        """An open connection without a transaction. Raises psycopg.OperationalError."""
+        if self._connection is None or self._connection.broken or self._connection.closed:
+            self._connection = None
+            # Promoting another version of a table changes types under prepared statements.
+            self._connection = await AsyncConnection.connect(
+                self._conninfo, autocommit=True, prepare_threshold=None
+            )
+        return self._connection
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncConnection[Any]]:
+        connection = await self.connection()
+        async with connection.transaction():
+            yield connection
+
+    async def close(self) -> None:
+        if self._connection is not None:
+            await self._connection.close()
