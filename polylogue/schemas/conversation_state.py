@@ -37,6 +37,8 @@ class MediumState(msgspec.Struct, kw_only=True, omit_defaults=True):
         True  # false from MediaProduced until its first outcome; a later retry does not unsettle it
     )
     has_renditions: bool = False
+    assumed: bool = False  # produced before this reader's start: its phase is guessed from what came since
+    retried_from: int | None = None  # while a retry is under way: where a reader must begin to know of it
 
 
 class RoundState(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -80,9 +82,13 @@ class ConversationState(msgspec.Struct, kw_only=True, omit_defaults=True):
     deleted: bool = False
 
     def start_offset(self, otherwise: int) -> int:
-        """Where a reader must begin to hold this state again: the start of the oldest unfinished round, else of the
-        last one, else `otherwise`."""
+        """Where a reader must begin to hold this state again: the start of the oldest unfinished round or of the one
+        during which the oldest unfinished retry of a medium began, else of the last round, else `otherwise`.
+
+        It never goes back.
+        """
         unfinished = [turn.start_offset for turn in self.turns.values() if not turn.finished]
+        unfinished += [one.retried_from for one in self.media.values() if one.retried_from is not None]
         if unfinished:
             return min(unfinished)
         return max((turn.start_offset for turn in self.turns.values()), default=otherwise)

@@ -127,7 +127,7 @@ def admit(state: ConversationState, event: Event, offset: int) -> Verdict:
         visible = _admit_from_runner(state, event)
         may_complete, response_id = type(data) in _ENDS, event.response_id
     else:
-        medium = _admit_from_agent(state, event)
+        medium = _admit_from_agent(state, event, offset)
         visible = may_complete = medium is not None
         response_id = medium.response_id if medium else None
     if not visible:
@@ -221,7 +221,7 @@ def _begin_medium(
     return True
 
 
-def _admit_from_agent(state: ConversationState, event: Event) -> MediumState | None:
+def _admit_from_agent(state: ConversationState, event: Event, offset: int) -> MediumState | None:
     """The medium whose state the event has changed; None where it is hidden."""
     data = event.data
     match data:
@@ -230,56 +230,56 @@ def _admit_from_agent(state: ConversationState, event: Event) -> MediumState | N
             if medium is None or medium.phase != "produced" or data.retry != medium.retry:
                 return None
             medium.phase, medium.settled = _OUTCOME_PHASE[type(data)], True
+            medium.retried_from = None
             return medium
         case MediaRetried():
-            before = data.retry - 1
-            medium = _known_or_new(state, event, data.media_id, data.media_type, "failed", retry=before)
-            if medium.phase != "failed" or medium.retry != before:
+            medium = _known_or_assumed(state, event, data.media_id, data.media_type)
+            fits = medium.phase == "failed" and data.retry == medium.retry + 1
+            if not (fits or (medium.assumed and data.retry > medium.retry)):
                 return None
+            # The round does not wait for the retry, but readers that begin later must see the outcome fit.
+            medium.retried_from = state.start_offset(offset)
             medium.phase, medium.retry = "produced", data.retry
             return medium
         case MediaRenditionsStored():
-            medium = _known_or_new(state, event, data.media_id, data.media_type, "stored")
-            if medium.phase != "stored" or medium.has_renditions:
+            medium = _known_or_assumed(state, event, data.media_id, data.media_type)
+            if medium.has_renditions or not _may_be_stored(medium):
                 return None
             medium.has_renditions = True
             return medium
         case MediaExpired():
-            medium = _known_or_new(state, event, data.media_id, data.media_type, "stored")
-            if medium.phase != "stored":
+            medium = _known_or_assumed(state, event, data.media_id, data.media_type)
+            if not _may_be_stored(medium):
                 return None
             medium.phase = "expired"
             return medium
         case MediaDeleted():
-            medium = _known_or_new(state, event, data.media_id, data.media_type, "stored")
+            medium = _known_or_assumed(state, event, data.media_id, data.media_type)
             if medium.phase == "deleted":
                 return None
-            medium.phase, medium.settled = "deleted", True
+            medium.phase, medium.settled, medium.retried_from = "deleted", True, None
             return medium
     return None
 
 
-def _known_or_new(
-    state: ConversationState,
-    event: Event,
-    media_id: str,
-    media_type: MediaType,
-    otherwise: MediaPhase,
-    *,
-    retry: int = 0,
+def _known_or_assumed(
+    state: ConversationState, event: Event, media_id: str, media_type: MediaType
 ) -> MediumState:
-    """The medium; one of a turn before this reader's start must have been in the phase `otherwise`, or nothing would
-    come of it now."""
+    """The medium; one of a round before this reader's start is taken to be in whatever phase lets the event pass."""
     return state.media.setdefault(
         media_id,
         MediumState(
             media_type=media_type,
-            phase=otherwise,
-            retry=retry,
+            phase="stored",
             turn_id=event.turn_id,
             response_id=event.response_id,
+            assumed=True,
         ),
     )
+
+
+def _may_be_stored(medium: MediumState) -> bool:
+    return medium.phase == "stored" or (medium.assumed and medium.phase not in ("expired", "deleted"))
 
 
 def _complete_round(
