@@ -7,7 +7,6 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -68,26 +67,30 @@ async def _until_stopped(settings: Settings, home: Home, port: int, partitions: 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, asked_to_stop)
     stopped = asyncio.create_task(stop.wait())
+    given_up = asyncio.create_task(whole.until_given_up())
     try:
-        if await _first(whole.start(), stopped):
+        if await _first(asyncio.create_task(whole.start()), stopped, given_up):
             _announce(whole.url, home, simulated=whole.simulated)
-            await _first(whole.until_given_up(), stopped)
+            await _first(given_up, stopped)
     finally:
         ending = True
-        stopped.cancel()
+        for task in (stopped, given_up):
+            task.cancel()
+        await asyncio.wait([stopped, given_up])
         await whole.stop()
 
 
-async def _first(work: Coroutine[Any, Any, None], stopped: asyncio.Task[Any]) -> bool:
-    """Waits for the work; False where the stop came first. Raises what the work raises."""
-    task = asyncio.create_task(work)
-    await asyncio.wait([task, stopped], return_when=asyncio.FIRST_COMPLETED)
-    if not task.done():
-        task.cancel()
-        await asyncio.wait([task])
-        return False
-    await task
-    return True
+async def _first(work: asyncio.Task[Any], *others: asyncio.Task[Any]) -> bool:
+    """Waits for the work; False where one of the others came first. Raises what the first one raises."""
+    await asyncio.wait([work, *others], return_when=asyncio.FIRST_COMPLETED)
+    finished = work.done()
+    if not finished:
+        work.cancel()
+        await asyncio.wait([work])
+    for task in (work, *others):
+        if task.done() and not task.cancelled():
+            await task
+    return finished
 
 
 def _announce(url: str, home: Home, *, simulated: bool) -> None:

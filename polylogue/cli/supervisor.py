@@ -87,7 +87,7 @@ class Supervisor:
 
     async def stop(self, name: str) -> None:
         """SIGTERM, a wait, SIGKILL when it took too long. A name that is not kept is no error."""
-        kept = self._kept.pop(name, None)
+        kept = self._kept.get(name)
         if kept is None or kept.task is None:
             return
         kept.stopping = True
@@ -100,10 +100,12 @@ class Supervisor:
             self._say(f"{name} did not stop within {kept.program.patience_s:.0f} s and was killed")
             kept.running.kill()
         await asyncio.wait([kept.task])
+        del self._kept[name]
 
     def kill_all(self) -> None:
-        """For those who cannot wait: what is running ends at once, `stop` then returns soon."""
+        """For those who cannot wait: what is running ends at once and stays ended; `stop` then returns soon."""
         for kept in self._kept.values():
+            kept.stopping = True
             if kept.running is not None:
                 kept.running.kill()
 

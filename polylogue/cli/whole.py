@@ -7,7 +7,6 @@ import logging
 import secrets
 import time
 from collections.abc import Callable
-from typing import Any
 
 from polylogue import __version__
 from polylogue.cli import prepare
@@ -108,29 +107,18 @@ class Whole:
         try:
             await consumers.start()
             self._children.release(given)
-            ready = asyncio.ensure_future(
-                until_nothing_missing(
-                    [consumers.missing, lambda: asyncio.to_thread(api_missing, settings.host, self._port)],
-                    READY_TIMEOUT_S,
-                )
+            missing = await until_nothing_missing(
+                [consumers.missing, lambda: asyncio.to_thread(api_missing, settings.host, self._port)],
+                READY_TIMEOUT_S,
             )
-            gave_up = self._supervisor.gave_up
-            try:
-                both: list[asyncio.Future[Any]] = [ready, gave_up]
-                await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-                if gave_up.done():
-                    raise Problem(f"Stopping: {gave_up.result()}", exit_code=1)
-                if missing := ready.result():
-                    raise Problem(
-                        f"Not ready after {READY_TIMEOUT_S:.0f} s: {', '.join(missing)}; see the logs in "
-                        f"{self.home.directory / 'logs'}.",
-                        exit_code=1,
-                    )
-            finally:
-                ready.cancel()
-                await asyncio.wait([ready])
         finally:
             await consumers.close()
+        if missing:
+            raise Problem(
+                f"Not ready after {READY_TIMEOUT_S:.0f} s: {', '.join(missing)}; see the logs in "
+                f"{self.home.directory / 'logs'}.",
+                exit_code=1,
+            )
         self._say(f"Runner, media agent, projector and API are ready ({time.monotonic() - at:.1f} s)")
 
     def _programs(self) -> list[Program]:
