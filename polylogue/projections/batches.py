@@ -15,8 +15,8 @@ from polylogue.projections.protocol import Projection, VisibleEvent
 from polylogue.projections.reduction import Record, Refusal, conversations_of, read, reduce
 from polylogue.projections.rows import RowChanges
 from polylogue.projections.statements import statements
+from polylogue.schemas.conversation_state import ConversationState
 from polylogue.schemas.envelope import Event
-from polylogue.schemas.visibility import ConversationState
 
 
 class _InapplicableError(Exception):
@@ -108,7 +108,7 @@ def _fold(
 
 
 def _concerns(projection: Projection, seen: VisibleEvent) -> bool:
-    return type(seen.event.data) in projection.handles or seen.completed is not None
+    return type(seen.event.data) in projection.handles or seen.turn is not None
 
 
 async def _load_states(

@@ -221,7 +221,7 @@ def _end(event: Event, data: ResponseCompleted | ResponseFailed | ResponseCancel
 def _fold_medium(changes: RowChanges, event: Event) -> None:
     data = event.data
 
-    def change(media_id: str, **values: Scalar) -> None:
+    def change(media_id: str, /, **values: Scalar) -> None:
         changes.update(MEDIA, media_id, event.conversation_id, **values)
         changes.refresh(MEDIA_URLS, media_id)
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from polylogue.projections.protocol import VisibleEvent
+from polylogue.projections.protocol import TurnProgress, VisibleEvent
 from polylogue.projections.rows import RowChanges, Table
 from polylogue.schemas.base import Payload
+from polylogue.schemas.envelope import Event
 from polylogue.schemas.events import (
     ConversationDeleted,
     ConversationPinned,
@@ -109,49 +110,32 @@ def _fold(changes: RowChanges, seen: VisibleEvent) -> None:
         case ConversationDeleted():
             set_conversation(title="", share_id=None, last_turn_id=None, turn_running=False, deleted=True)
             changes.remove(TURNS, conversation_id)
-        case PromptSubmitted():
-            _open_round(changes, seen, data)
-    if seen.completed is not None:
-        changes.update(TURNS, seen.completed.turn_id, conversation_id, finished=True, completed_at=at)
+        case PromptSubmitted() if seen.turn is not None and data.round == 1:
+            _add_turn(changes, event, data, seen.turn)
+            set_conversation(last_turn_id=seen.turn.turn_id)
+    if seen.turn is not None:
+        changes.update(
+            TURNS,
+            seen.turn.turn_id,
+            conversation_id,
+            round=seen.turn.round,
+            start_offset=seen.turn.start_offset,
+            finished=seen.turn.finished,
+            completed_at=at if seen.turn.finished else None,
+        )
         set_conversation(turn_running=seen.turn_running)
 
 
-def _open_round(changes: RowChanges, seen: VisibleEvent, data: PromptSubmitted) -> None:
-    event, at = seen.event, seen.event.occurred_at
-    if event.turn_id is None:
-        return
-    start = seen.offset if seen.round_start is None else seen.round_start
-    if data.round == 1:
-        changes.insert(
-            TURNS,
-            turn_id=event.turn_id,
-            conversation_id=event.conversation_id,
-            owner_id=event.owner_id,
-            prompt=data.prompt,
-            system=data.system,
-            round=1,
-            start_offset=start,
-            finished=False,
-            created_at=at,
-        )
-        changes.update(
-            CONVERSATIONS, event.conversation_id, event.conversation_id, last_turn_id=event.turn_id
-        )
-    else:
-        # A further round of the turn begins here; its prompt is the turn's.
-        changes.update(
-            TURNS,
-            event.turn_id,
-            event.conversation_id,
-            round=data.round,
-            start_offset=start,
-            finished=False,
-            completed_at=None,
-        )
-    changes.update(
-        CONVERSATIONS,
-        event.conversation_id,
-        event.conversation_id,
-        turn_running=seen.turn_running,
-        updated_at=at,
+def _add_turn(changes: RowChanges, event: Event, data: PromptSubmitted, turn: TurnProgress) -> None:
+    changes.insert(
+        TURNS,
+        turn_id=turn.turn_id,
+        conversation_id=event.conversation_id,
+        owner_id=event.owner_id,
+        prompt=data.prompt,
+        system=data.system,
+        round=turn.round,
+        start_offset=turn.start_offset,
+        finished=turn.finished,
+        created_at=event.occurred_at,
     )

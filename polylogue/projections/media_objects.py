@@ -82,7 +82,7 @@ class MediaObjects:
 def _fold(changes: RowChanges, seen: VisibleEvent) -> None:
     event, data = seen.event, seen.event.data
 
-    def change(media_id: str, **values: Scalar) -> None:
+    def change(media_id: str, /, **values: Scalar) -> None:
         changes.update(MEDIA_OBJECTS, media_id, event.conversation_id, updated_at=event.occurred_at, **values)
 
     match data:
@@ -142,7 +142,7 @@ def _fold(changes: RowChanges, seen: VisibleEvent) -> None:
             change(data.media_id, status="deleted", reason=data.reason)
 
 
-def _announce(changes: RowChanges, seen: VisibleEvent, media_id: str, **values: Scalar) -> None:
+def _announce(changes: RowChanges, seen: VisibleEvent, media_id: str, /, **values: Scalar) -> None:
     event = seen.event
     row: dict[str, Scalar] = {
         "media_id": media_id,

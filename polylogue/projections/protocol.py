@@ -9,7 +9,16 @@ from typing import Protocol
 from polylogue.projections.rows import RowChanges, Table
 from polylogue.schemas.base import Payload
 from polylogue.schemas.envelope import Event
-from polylogue.schemas.visibility import RoundCompleted
+
+
+@dataclass(frozen=True, slots=True)
+class TurnProgress:
+    """A turn as it stands after an event that opened or completed a round of it."""
+
+    turn_id: str
+    round: int  # the latest
+    start_offset: int  # where a reader of what is unfinished in it must begin
+    finished: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,10 +28,9 @@ class VisibleEvent:
     event: Event
     partition: int
     offset: int
-    completed: RoundCompleted | None  # set on the event that finished its turn
     turn_running: bool  # whether any turn of the conversation is unfinished after this event
+    turn: TurnProgress | None = None  # where the event opened or completed a round
     model: str | None = None  # of the event's response
-    round_start: int | None = None  # with PromptSubmitted: where a reader of the round must begin
 
 
 class Projection(Protocol):
@@ -48,5 +56,5 @@ class Projection(Protocol):
     def handles(self) -> frozenset[type[Payload]]: ...
 
     def apply(self, batch: Sequence[VisibleEvent]) -> RowChanges:
-        """Folds events of the types in `handles`, and whichever finished a turn, in the order of their partition."""
+        """Folds events of the types in `handles`, and whichever changed a turn's progress, in the order of their partition."""
         ...

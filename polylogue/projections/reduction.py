@@ -6,11 +6,12 @@ from collections.abc import Iterable, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from polylogue.projections.protocol import VisibleEvent
+from polylogue.projections.protocol import TurnProgress, VisibleEvent
 from polylogue.schemas.codec import Garbage, NewerVersion, UnknownType, event_codec
+from polylogue.schemas.conversation_state import ConversationState
 from polylogue.schemas.envelope import Event
 from polylogue.schemas.events import LogCreated, PromptSubmitted
-from polylogue.schemas.visibility import ConversationState, admit
+from polylogue.schemas.visibility import Verdict, admit
 
 
 class Record(Protocol):
@@ -73,20 +74,29 @@ def reduce(
         verdict = admit(state, event, offset)
         if not verdict.visible:
             continue
-        opens = isinstance(event.data, PromptSubmitted)
-        if opens or verdict.completed is not None or conversation_id not in running:
+        progress = _progress(state, event, verdict)
+        if progress is not None or conversation_id not in running:
             running[conversation_id] = state.running_turn() is not None
-        turn = state.turns.get(event.turn_id or "") if opens else None
         response = state.responses.get(event.response_id or "")
         visible.append(
             VisibleEvent(
                 event=event,
                 partition=partition,
                 offset=offset,
-                completed=verdict.completed,
                 turn_running=running[conversation_id],
+                turn=progress,
                 model=response.model if response else None,
-                round_start=turn.start_offset if turn else None,
             )
         )
     return visible
+
+
+def _progress(state: ConversationState, event: Event, verdict: Verdict) -> TurnProgress | None:
+    if verdict.completed is not None:
+        turn_id = verdict.completed.turn_id
+    elif isinstance(event.data, PromptSubmitted) and event.turn_id is not None:
+        turn_id = event.turn_id
+    else:
+        return None
+    turn = state.turns[turn_id]
+    return TurnProgress(turn_id, turn.round, turn.start_offset, turn.finished)

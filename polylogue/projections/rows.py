@@ -64,7 +64,7 @@ class RowChanges:
         self.removals: dict[Table, set[str]] = {}
         self.refreshes: dict[Refresh, set[str]] = {}
 
-    def insert(self, table: Table, **values: Scalar) -> None:
+    def insert(self, table: Table, /, **values: Scalar) -> None:
         """Inserts the row, or replaces it but for the kept columns. Columns that are not named become NULL."""
         key, conversation_id = values[table.key], values[ON_CONVERSATION]
         assert isinstance(key, str)
@@ -76,13 +76,13 @@ class RowChanges:
             row.values |= {column: before.values[column] for column in table.kept}
         rows[key] = row
 
-    def update(self, table: Table, key: str, conversation_id: str, **changes: Change) -> None:
+    def update(self, table: Table, key: str, conversation_id: str, /, **changes: Change) -> None:
         """Changes the named columns of the row if it exists."""
         row = self.rows.setdefault(table, {}).setdefault(key, Row(conversation_id, whole=False))
         for column, change in changes.items():
             row.merge(column, change)
 
-    def blank(self, table: Table, conversation_id: str, **values: Scalar) -> None:
+    def blank(self, table: Table, conversation_id: str, /, **values: Scalar) -> None:
         """Sets the named columns in every row of a conversation."""
         self.blanks.setdefault(table, {}).setdefault(conversation_id, {}).update(values)
         for row in self.rows.get(table, {}).values():

@@ -183,7 +183,11 @@ class Story:
         self._outcome(claim, data, retry)
 
     def retried(self, media_id: str, retry: int) -> None:
-        self._outcome(self.claims[media_id], MediaRetried(media_id=media_id, retry=retry), retry)
+        self._outcome(
+            self.claims[media_id],
+            MediaRetried(media_id=media_id, media_type=self.claims[media_id].media_type, retry=retry),
+            retry,
+        )
 
     def renditions(self, media_id: str) -> None:
         claim = self.claims[media_id]
