@@ -149,6 +149,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         )
         app.agent(source, name=topic, concurrency=1, isolated_partitions=True)(media_agent)
         lag = GroupLag(settings, group=group_id(settings), topic=topic)
+        await lag.start()
         stack.push_async_callback(lag.stop)
         await _run(app, lag, stillness, stop, settings)
 
@@ -169,11 +170,12 @@ async def _run(
 ) -> None:
     if stop.is_set():
         return
-    await lag.start()
 
     def assigned() -> Collection[int]:
         return [place.partition for place in app.consumer.assignment()]
 
+    # Faust makes the folder, but not those above it.
+    settings.polylogue_home.mkdir(parents=True, exist_ok=True)
     await app.start()
     log.info("media_agent_ready", group=app.conf.id)
     watchdog = asyncio.ensure_future(

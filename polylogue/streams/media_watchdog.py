@@ -53,6 +53,8 @@ class GroupLag:
     async def start(self) -> None:
         await self._admin.start()
         await self._consumer.start()
+        # aiokafka cannot close a consumer whose tasks have not begun.
+        await asyncio.sleep(0)
 
     async def stop(self) -> None:
         with suppress(KafkaError):

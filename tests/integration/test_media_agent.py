@@ -1,0 +1,209 @@
+"""The media agent as processes on the real stack: what it stores, what it says, and what killing it does."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from polylogue.infra.s3 import create_s3_client
+from polylogue.infra.settings import Settings
+from polylogue.infra.topics import CONVERSATION_EVENTS, MEDIA_REQUESTS_DLQ, MEDIA_USAGE, topic_name
+from polylogue.schemas.claims import MediaClaim, RemoteSource
+from polylogue.schemas.codec import usage_codec
+from polylogue.schemas.envelope import UsageEvent
+from polylogue.schemas.events import MediaFailed, MediaRejected, MediaStored
+from polylogue.streams.dead_letters import REASON, SOURCE_OFFSET, SOURCE_PARTITION, SOURCE_TOPIC
+from tests.support.media_agent import (
+    PARTITIONS,
+    Produced,
+    Records,
+    agent,
+    outcomes_of,
+    png,
+    runner,
+    visible_outcomes,
+)
+from tests.support.tcp_proxy import TcpProxy
+
+pytestmark = pytest.mark.stack
+
+PATIENCE_S = 30
+
+
+@asynccontextmanager
+async def events(settings: Settings) -> AsyncIterator[Records]:
+    async with Records(settings, CONVERSATION_EVENTS).open(PARTITIONS) as records:
+        yield records
+
+
+async def outcome(
+    records: Records, medium: Produced, *, count: int = 1, timeout_s: float = PATIENCE_S
+) -> Any:
+    await records.until(
+        lambda all_: len(outcomes_of(all_, medium.claim.media_id)) >= count, timeout_s=timeout_s
+    )
+    return outcomes_of(records.records, medium.claim.media_id)[-1]
+
+
+def stored_object(settings: Settings, claim: MediaClaim) -> dict[str, Any]:
+    client = create_s3_client(settings)
+    found = client.get_object(Bucket=settings.s3_media_bucket, Key=claim.key)
+    with found["Body"] as body:
+        data = body.read()
+    client.close()
+    return {"data": data} | dict(found)
+
+
+def keys_in_bucket(settings: Settings) -> list[str]:
+    client = create_s3_client(settings)
+    found = client.list_objects_v2(Bucket=settings.s3_media_bucket).get("Contents", [])
+    client.close()
+    return [entry["Key"] for entry in found]
+
+
+async def test_stores_small_and_large_media_and_refuses_what_it_must(
+    prepared: Settings, tmp_path: Path
+) -> None:
+    async with runner(prepared) as play, events(prepared) as log:
+        small = await play.produce(png(3000))
+        large = await play.produce(png(12_000_000), content_type="image/jpeg")
+        page = await play.produce(b"<html><script>alert(1)</script></html>")
+        changed = await play.produce(png(2000), announced={"sha256": "0" * 64})
+        short = await play.produce(png(2000), announced={"count": 2, "size_bytes": 4000})
+        longer = await play.produce(png(2000), announced={"size_bytes": 1000})
+        lost = await play.produce(png(2000), announced={"last_offset": 1_000_000})
+        link = RemoteSource(url="https://provider.invalid/picture.png")
+        remote = await play.produce(b"x", segments=None, remote=link)
+        with agent(prepared, tmp_path) as process:
+            for medium in (small, large):
+                done = await outcome(log, medium)
+                assert isinstance(done, MediaStored), done
+                found = stored_object(prepared, medium.claim)
+                assert found["data"] == medium.data
+                assert found["ContentType"] == "image/png"
+                assert found["Metadata"] == {"sha256": done.sha256}
+                assert (done.width, done.height, done.size_bytes) == (2, 1, len(medium.data))
+                assert visible_outcomes(log.records, medium.claim) == ([done], 1)
+            assert (await outcome(log, large)).declared_content_type == "image/jpeg"
+            refused = await outcome(log, page)
+            assert isinstance(refused, MediaRejected)
+            assert refused.reason == "unsupported_type"
+            assert (await outcome(log, changed)).reason == "hash_mismatch"
+            assert (await outcome(log, short)).reason == "missing_segments"
+            assert (await outcome(log, longer)).reason == "size_mismatch"
+            assert (await outcome(log, lost)).reason == "missing_segments"
+            assert (await outcome(log, remote)).reason == "fetch_failed"
+            async with Records(prepared, MEDIA_USAGE).open(6) as usage:
+                await usage.until(lambda all_: len(all_) >= 8, timeout_s=PATIENCE_S)
+            ids = set()
+            for record in usage.records:
+                event = usage_codec.decode(record.value)
+                assert isinstance(event, UsageEvent)
+                ids.add(event.event_id)
+            assert {f"{small.claim.media_id}.stored.0", f"{page.claim.media_id}.rejected.0"} <= ids
+            began = time.monotonic()
+            process.process.send_signal(signal.SIGTERM)
+            assert await process.ended(10) == 0, process.log
+            assert time.monotonic() - began < 10
+        assert sorted(keys_in_bucket(prepared)) == sorted([small.claim.key, large.claim.key])
+
+
+async def test_buries_garbage_and_processes_the_next_claim(prepared: Settings, tmp_path: Path) -> None:
+    async with runner(prepared) as play, events(prepared) as log:
+        await play.write_request(b"\x00 no claim", b"some-key", partition=4)
+        medium = await play.produce(png(1000), requests_partition=4)
+        with agent(prepared, tmp_path):
+            assert isinstance(await outcome(log, medium), MediaStored)
+            async with Records(prepared, MEDIA_REQUESTS_DLQ).open(1) as letters:
+                (letter,) = await letters.until(lambda all_: len(all_) >= 1, timeout_s=PATIENCE_S)
+    headers = dict(letter.headers)
+    assert letter.value == b"\x00 no claim"
+    assert letter.key == b"some-key"
+    assert headers[REASON] == b"the value is not JSON"
+    assert headers[SOURCE_TOPIC].decode() == topic_name(prepared, MEDIA_REQUESTS_DLQ).removesuffix("-dlq")
+    assert (headers[SOURCE_PARTITION], headers[SOURCE_OFFSET]) == (b"4", b"0")
+
+
+@pytest.mark.parametrize("crash_at", ["agent.before_put", "agent.after_put", "agent.after_emit_before_ack"])
+async def test_a_killed_agent_leaves_one_object_and_one_visible_outcome(
+    prepared: Settings, tmp_path: Path, crash_at: str
+) -> None:
+    async with runner(prepared) as play, events(prepared) as log:
+        medium = await play.produce(png(6_000_000))
+        with agent(prepared, tmp_path, crash_at=crash_at) as victim:
+            assert await victim.ended(PATIENCE_S) == -signal.SIGKILL
+        with agent(prepared, tmp_path) as successor:
+            repeated = crash_at == "agent.after_emit_before_ack"
+            done = await outcome(log, medium, count=2 if repeated else 1)
+            # The claim is not read a third time: the next one is reached.
+            following = await play.produce(png(1000))
+            await outcome(log, following)
+            assert successor.log.count('"claim_settled"') + successor.log.count("claim_settled ") >= 1
+        assert isinstance(done, MediaStored)
+        assert stored_object(prepared, medium.claim)["data"] == medium.data
+        assert sorted(keys_in_bucket(prepared)) == sorted([medium.claim.key, following.claim.key])
+        assert visible_outcomes(log.records, medium.claim) == ([done], 1)
+
+
+async def test_another_agent_takes_over_within_15_seconds(prepared: Settings, tmp_path: Path) -> None:
+    async with runner(prepared) as play, events(prepared) as log:
+        with agent(prepared, tmp_path) as first, agent(prepared, tmp_path) as second:
+            await first.ready()
+            await second.ready()
+            # Both work: there is a claim for every partition, and each medium has its outcome.
+            media = [await play.produce(png(1000), requests_partition=number) for number in range(12)]
+            for medium in media:
+                await outcome(log, medium)
+            first.kill()
+            killed = time.monotonic()
+            media = [await play.produce(png(1000), requests_partition=number) for number in range(12)]
+            for medium in media:
+                assert isinstance(await outcome(log, medium, timeout_s=15), MediaStored)
+                assert visible_outcomes(log.records, medium.claim)[1] == 1
+            assert time.monotonic() - killed < 15
+
+
+async def test_waits_for_storage_that_comes_back_and_gives_up_at_the_deadline(
+    prepared: Settings, tmp_path: Path
+) -> None:
+    endpoint = prepared.s3_endpoint_url
+    assert endpoint is not None
+    async with (
+        runner(prepared) as play,
+        events(prepared) as log,
+        TcpProxy(str(endpoint.host), endpoint.port or 80) as proxy,
+    ):
+        url = f"http://127.0.0.1:{proxy.port}"
+        await proxy.cut()
+        with agent(prepared, tmp_path, s3_endpoint_url=url, media_deadline_s=3) as impatient:
+            medium = await play.produce(png(1000))
+            # However old a claim is, it is tried once.
+            old = await play.produce(png(1000), produced_at_ms=1_000)
+            for lost in (medium, old):
+                failed = await outcome(log, lost)
+                assert isinstance(failed, MediaFailed)
+                assert failed.reason == "storage_unavailable"
+            await proxy.restore()
+            old_but_stored = await play.produce(png(1000), produced_at_ms=1_000)
+            assert isinstance(await outcome(log, old_but_stored), MediaStored)
+            impatient.process.send_signal(signal.SIGTERM)
+            assert await impatient.ended(10) == 0
+        await proxy.cut()
+        with agent(prepared, tmp_path, s3_endpoint_url=url, watchdog_s=4) as patient:
+            await patient.ready()
+            medium = await play.produce(png(7_000_000))
+            other = await play.produce(png(1000))
+            # Attempts count as progress, so the watchdog lets it wait for longer than its limit.
+            with pytest.raises(TimeoutError):
+                await outcome(log, medium, timeout_s=8)
+            await proxy.restore()
+            assert isinstance(await outcome(log, medium), MediaStored)
+            assert isinstance(await outcome(log, other), MediaStored)
+            assert patient.process.poll() is None
+        assert stored_object(prepared, medium.claim)["data"] == medium.data

@@ -1,0 +1,317 @@
+"""Plays the runner towards a media agent, runs agents as processes, and reads what they wrote."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import secrets
+import signal
+import struct
+import subprocess
+import sys
+import zlib
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from aiokafka import AIOKafkaProducer, TopicPartition
+
+from polylogue.infra.kafka import idempotent_producer, manual_consumer, partition_for
+from polylogue.infra.settings import Settings
+from polylogue.infra.topics import CONVERSATION_EVENTS, MEDIA_REQUESTS, MEDIA_SEGMENTS, Topic, topic_name
+from polylogue.media.keys import object_key
+from polylogue.schemas.claims import MediaClaim, SegmentRange, StoreMedia
+from polylogue.schemas.clock import now_ms, rfc3339
+from polylogue.schemas.codec import event_codec, request_codec
+from polylogue.schemas.envelope import Event, Request
+from polylogue.schemas.events import (
+    MediaFailed,
+    MediaOutcome,
+    MediaProduced,
+    MediaRejected,
+    MediaStored,
+    PromptSubmitted,
+    ResponseCompleted,
+    ResponseSlot,
+    ResponseStarted,
+)
+from polylogue.schemas.visibility import ConversationState, admit
+
+SEGMENT_BYTES = 512 * 1024
+PARTITIONS = 3
+OWNER = "local"
+MODEL = "sim/painter"
+
+
+def png(size_bytes: int) -> bytes:
+    """A PNG of 2 × 1 pixels, made up to the size by a chunk of random bytes that no decoder looks at."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 2, 1, 8, 2, 0, 0, 0))
+    pixels = chunk(b"IDAT", zlib.compress(b"\0" + bytes(6)))
+    end = chunk(b"IEND", b"")
+    rest = size_bytes - 8 - len(header) - len(pixels) - len(end) - 12
+    filling = chunk(b"fiLl", secrets.token_bytes(max(0, rest)))
+    return b"\x89PNG\r\n\x1a\n" + header + filling + pixels + end
+
+
+@dataclass(frozen=True)
+class Produced:
+    """A medium as the runner left it: in the log, claimed, and not yet stored."""
+
+    claim: MediaClaim
+    data: bytes
+
+
+class Runner:
+    """Writes what the runner would write."""
+
+    def __init__(self, settings: Settings, producer: AIOKafkaProducer) -> None:
+        self._settings = settings
+        self._producer = producer
+
+    async def produce(
+        self,
+        data: bytes,
+        *,
+        requests_partition: int | None = None,
+        produced_at_ms: int | None = None,
+        announced: dict[str, Any] | None = None,
+        **changes: Any,
+    ) -> Produced:
+        """Segments, the events of a whole response, and the claim."""
+        media_id = secrets.token_hex(16)
+        conversation_id, turn_id = secrets.token_hex(16), secrets.token_hex(16)
+        answer_partition = partition_for(conversation_id, PARTITIONS)
+        key = object_key("image", conversation_id, MODEL, "20260102", media_id, "png")
+        claim = MediaClaim(
+            media_id=media_id,
+            media_type="image",
+            conversation_id=conversation_id,
+            turn_id=turn_id,
+            response_id=f"{turn_id}-1",
+            owner_id=OWNER,
+            model=MODEL,
+            key=key,
+            format="png",
+            content_type="image/png",
+            answer_partition=answer_partition,
+            segments=msgspec.structs.replace(await self.write_segments(media_id, data), **(announced or {})),
+        )
+        claim = msgspec.structs.replace(claim, **changes)
+        await self._write_events(claim)
+        await self.write_claim(claim, requests_partition, produced_at_ms)
+        return Produced(claim, data)
+
+    async def write_segments(self, media_id: str, data: bytes) -> SegmentRange:
+        topic = topic_name(self._settings, MEDIA_SEGMENTS)
+        partition = partition_for(media_id, MEDIA_SEGMENTS.partitions)
+        pieces = [data[at : at + SEGMENT_BYTES] for at in range(0, len(data), SEGMENT_BYTES)]
+        offsets = []
+        for number, piece in enumerate(pieces):
+            headers = [("media_id", media_id.encode()), ("segment", str(number).encode())]
+            # Another medium's segment and a double lie between, as they may.
+            strange = [("media_id", b"other"), ("segment", b"0")]
+            sent = await self._producer.send_and_wait(
+                topic, piece, key=media_id.encode(), partition=partition, headers=headers
+            )
+            offsets.append(sent.offset)
+            if number == 0 and len(pieces) > 1:
+                await self._producer.send_and_wait(
+                    topic, piece, key=media_id.encode(), partition=partition, headers=headers
+                )
+                await self._producer.send_and_wait(
+                    topic, b"x", key=b"other", partition=partition, headers=strange
+                )
+        return SegmentRange(
+            partition=partition,
+            first_offset=offsets[0],
+            last_offset=offsets[-1],
+            count=len(pieces),
+            size_bytes=len(data),
+            sha256=hashlib.sha256(data).hexdigest(),
+        )
+
+    async def write_claim(
+        self, claim: MediaClaim, requests_partition: int | None = None, produced_at_ms: int | None = None
+    ) -> None:
+        request = Request(
+            request_id=f"{claim.media_id}.{claim.retry}",
+            data=StoreMedia(claim=claim, produced_at_ms=produced_at_ms or now_ms()),
+        )
+        await self.write_request(request_codec.encode(request), claim.media_id.encode(), requests_partition)
+
+    async def write_request(self, value: bytes, key: bytes, partition: int | None = None) -> None:
+        await self._producer.send_and_wait(
+            topic_name(self._settings, MEDIA_REQUESTS), value, key=key, partition=partition
+        )
+
+    async def _write_events(self, claim: MediaClaim) -> None:
+        slot = ResponseSlot(response_id=claim.response_id, model=claim.model)
+        facts: list[tuple[Any, int | None]] = [
+            (PromptSubmitted(prompt="Draw", responses=(slot,)), None),
+            (ResponseStarted(model=claim.model), 1),
+            (MediaProduced(claim=claim), 2),
+            (ResponseCompleted(finish_reason="stop"), 3),
+        ]
+        for data, sequence in facts:
+            event = Event(
+                event_id=f"{claim.response_id}.{sequence}",
+                conversation_id=claim.conversation_id,
+                owner_id=claim.owner_id,
+                occurred_at=rfc3339(),
+                turn_id=claim.turn_id,
+                response_id=claim.response_id if sequence else None,
+                attempt=1 if sequence else None,
+                sequence=sequence,
+                command_offset=None if sequence else 0,
+                data=data,
+            )
+            await self._producer.send_and_wait(
+                topic_name(self._settings, CONVERSATION_EVENTS),
+                event_codec.encode(event),
+                key=claim.conversation_id.encode(),
+                partition=claim.answer_partition,
+            )
+
+
+@asynccontextmanager
+async def runner(settings: Settings) -> AsyncIterator[Runner]:
+    producer = idempotent_producer(settings)
+    await producer.start()
+    try:
+        yield Runner(settings, producer)
+    finally:
+        await producer.stop()
+
+
+class AgentProcess:
+    def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
+        self.process = process
+        self._log = log
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text(errors="replace")
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait(timeout=10)
+
+    async def ended(self, timeout_s: float) -> int:
+        await until(lambda: self.process.poll() is not None, timeout_s)
+        return int(self.process.returncode)
+
+    async def ready(self, timeout_s: float = 30) -> None:
+        await until(lambda: "media_agent_ready" in self.log or self.process.poll() is not None, timeout_s)
+        assert self.process.poll() is None, self.log
+
+
+@contextmanager
+def agent(
+    settings: Settings, folder: Path, *, crash_at: str | None = None, **changes: object
+) -> Iterator[AgentProcess]:
+    """A media agent in a process of its own, killed at the end."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("POLYLOGUE_")}
+    environment |= {name.upper(): str(value) for name, value in _plain(settings).items()}
+    environment |= {name.upper(): str(value) for name, value in changes.items()}
+    environment["LOG_LEVEL"] = "info"
+    if crash_at:
+        environment["POLYLOGUE_CRASH_AT"] = crash_at
+    program = (
+        "from polylogue.infra.lifecycle import run_process; from polylogue.infra.settings import load_settings; "
+        "from polylogue.streams.media_agent import serve; run_process('media-agent', load_settings(), serve)"
+    )
+    root = Path(__file__).parents[2]
+    log = folder / f"agent-{secrets.token_hex(3)}.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-c", program],
+            env=environment | {"PYTHONPATH": str(root)},
+            cwd=folder,
+            stdout=output,
+            stderr=output,
+        )
+        running = AgentProcess(process, log)
+        try:
+            yield running
+        finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGCONT)
+                running.kill()
+
+
+def _plain(settings: Settings) -> dict[str, object]:
+    values: dict[str, object] = {}
+    for name, value in settings:
+        if value is not None:
+            values[name] = value.get_secret_value() if hasattr(value, "get_secret_value") else value
+    return values
+
+
+async def until(condition: Callable[[], bool], timeout_s: float) -> None:
+    async with asyncio.timeout(timeout_s):
+        while not condition():  # noqa: ASYNC110 (what happens in another process sets no event of ours)
+            await asyncio.sleep(0.05)
+
+
+class Records:
+    """Everything of one topic so far, read from its start."""
+
+    def __init__(self, settings: Settings, topic: Topic) -> None:
+        self._settings = settings
+        self._topic = topic_name(settings, topic)
+        self.records: list[Any] = []
+
+    @asynccontextmanager
+    async def open(self, partitions: int) -> AsyncIterator[Records]:
+        self._consumer = manual_consumer(self._settings)
+        await self._consumer.start()
+        try:
+            places = [TopicPartition(self._topic, number) for number in range(partitions)]
+            self._consumer.assign(places)
+            await self._consumer.seek_to_beginning(*places)
+            yield self
+        finally:
+            await self._consumer.stop()
+
+    async def until(self, condition: Callable[[list[Any]], bool], timeout_s: float) -> list[Any]:
+        async with asyncio.timeout(timeout_s):
+            while not condition(self.records):
+                for batch in (await self._consumer.getmany(timeout_ms=100)).values():
+                    self.records += batch
+        return self.records
+
+
+def outcomes_of(records: list[Any], media_id: str) -> list[MediaOutcome]:
+    """All outcomes of a medium, visible or not."""
+    found: list[MediaOutcome] = []
+    for record in records:
+        event = event_codec.decode(record.value)
+        if (
+            isinstance(event, Event)
+            and isinstance(event.data, (MediaStored, MediaRejected, MediaFailed))
+            and event.data.media_id == media_id
+        ):
+            found.append(event.data)
+    return found
+
+
+def visible_outcomes(records: list[Any], claim: MediaClaim) -> tuple[list[MediaOutcome], int]:
+    """The outcomes of a medium that a reader shows, and how often its turn was completed."""
+    state, visible, completed = ConversationState(), [], 0
+    for record in records:
+        event = event_codec.decode(record.value)
+        if not isinstance(event, Event) or event.conversation_id != claim.conversation_id:
+            continue
+        verdict = admit(state, event, record.offset)
+        completed += verdict.completed is not None
+        if verdict.visible and isinstance(event.data, (MediaStored, MediaRejected, MediaFailed)):
+            visible.append(event.data)
+    return visible, completed
