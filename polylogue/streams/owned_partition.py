@@ -19,7 +19,7 @@ from polylogue.schemas.commands import CancelTurn, StartTurn
 from polylogue.schemas.envelope import Command, Event
 from polylogue.schemas.events import PromptSubmitted, ResponseFailed
 from polylogue.streams import runner_metrics as metrics
-from polylogue.streams.dead_letters import DeadLetters
+from polylogue.streams.dead_letters import DeadLetters, SourceRecord
 from polylogue.streams.log_reader import read_to_end
 from polylogue.streams.offset_ledger import OffsetLedger
 from polylogue.streams.partition_writer import PartitionLostError, PartitionWriter
@@ -55,6 +55,7 @@ class PartitionServices:
     tools: RunnerTools
     dead_letters: DeadLetters
     on_lost: Callable[[int], None]
+    on_crash: Callable[[BaseException], None]
 
 
 class OwnedPartition:
@@ -102,7 +103,8 @@ class OwnedPartition:
         placed = [command for record in records if (command := await self._readable(record)) is not None]
         events: list[PlacedEvent] = []
         if placed:
-            oldest = min(command.timestamp_ms for command in placed)
+            # A command that was sent again may have been carried out when it was sent first.
+            oldest = min(min(item.timestamp_ms, item.command.first_sent_at_ms) for item in placed)
             events = [event async for event in self._events_from(oldest - LOOK_BACK_MS)]
         self.ledger = OffsetLedger(start or 0)
         for record in records:
@@ -188,7 +190,12 @@ class OwnedPartition:
         self._turns[command.turn_id] = turn
         task = asyncio.create_task(self._run(turn), name=f"turn-{command.turn_id}")
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._turn_ended)
+
+    def _turn_ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._services.on_crash(error)
 
     def _know(self, turn_id: str) -> None:
         self._known_turns[turn_id] = None
@@ -215,14 +222,8 @@ class OwnedPartition:
             decoded.reason if isinstance(decoded, Garbage) else f"{decoded.type} is not known to this version"
         )
         metrics.DEAD_LETTERS.inc()
-        await self._services.dead_letters.send(
-            record.value,
-            key=record.key,
-            topic=record.topic,
-            partition=record.partition,
-            offset=record.offset,
-            reason=reason,
-        )
+        source = SourceRecord(record.topic, record.partition, record.offset, record.key, record.value)
+        await self._services.dead_letters.bury(source, reason)
         return None
 
     async def _events_from(self, from_ms: int) -> AsyncGenerator[PlacedEvent]:

@@ -27,8 +27,11 @@ class ProducerUnusableError(Exception):
 class ReplaceableProducer:
     """Delivers at least once: what was sent by a producer that is given up may have arrived all the same."""
 
-    def __init__(self, settings: Settings, *, give_up_after_s: float = 120.0) -> None:
+    def __init__(
+        self, settings: Settings, *, give_up_after_s: float = 120.0, max_batch_bytes: int = 16 * 1024
+    ) -> None:
         self._settings = settings
+        self._max_batch_bytes = max_batch_bytes
         self._give_up_after_s = give_up_after_s  # outlasts a broker that is stopped for 90 s
         self._producer: AIOKafkaProducer | None = None
         self._lock = asyncio.Lock()
@@ -51,18 +54,18 @@ class ReplaceableProducer:
         key: bytes | None,
         partition: int | None = None,
         headers: Sequence[tuple[str, bytes]] = (),
-    ) -> None:
-        """Returns when the record is acknowledged. Raises ProducerUnusableError."""
+    ) -> int:
+        """Returns the record's offset when it is acknowledged. Raises ProducerUnusableError."""
         deadline = time.monotonic() + self._give_up_after_s
         while True:
             producer: AIOKafkaProducer | None = None
             try:
                 async with asyncio.timeout(SEND_TIMEOUT_S):
                     producer = await self._current()
-                    await producer.send_and_wait(
+                    record = await producer.send_and_wait(
                         topic, value, key=key, partition=partition, headers=list(headers)
                     )
-                return
+                    return int(record.offset)
             except (KafkaError, TimeoutError) as error:
                 log.warning("kafka_send_failed", topic=topic, error=type(error).__name__)
                 await self._replace(producer)
@@ -75,7 +78,7 @@ class ReplaceableProducer:
     async def _current(self) -> AIOKafkaProducer:
         async with self._lock:
             if self._producer is None:
-                producer = idempotent_producer(self._settings)
+                producer = idempotent_producer(self._settings, max_batch_size=self._max_batch_bytes)
                 try:
                     await producer.start()
                 except BaseException:  # a cancelled start too leaves tasks behind

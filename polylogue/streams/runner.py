@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Iterable
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
@@ -19,6 +20,7 @@ from polylogue.streams.dead_letters import DeadLetters
 from polylogue.streams.gateway.client import Gateway
 from polylogue.streams.model_catalogue import ModelCatalogue
 from polylogue.streams.owned_partition import OwnedPartition, PartitionServices
+from polylogue.streams.replaceable_producer import ReplaceableProducer
 from polylogue.streams.response_run import RunnerTools
 from polylogue.streams.segments import MediaOutbox
 
@@ -46,7 +48,8 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         total_timeout_s=settings.response_timeout_s,
         max_media_bytes=settings.media_max_size_mb * 1024 * 1024,
     ) as gateway:
-        dead_letters = DeadLetters(settings, COMMANDS_DLQ)
+        letters = ReplaceableProducer(settings, give_up_after_s=math.inf)
+        dead_letters = DeadLetters(letters, topic_name(settings, COMMANDS_DLQ))
         tools = RunnerTools(
             settings=settings,
             gateway=gateway,
@@ -59,18 +62,21 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
             await runner.run(stop)
         finally:
             await outbox.close()
-            await dead_letters.close()
+            await letters.stop()
 
 
 class Runner(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships no types
     def __init__(self, settings: Settings, tools: RunnerTools, dead_letters: DeadLetters) -> None:
         self._settings = settings
         self._topic = topic_name(settings, COMMANDS)
-        self._services = PartitionServices(settings, tools, dead_letters, on_lost=self._on_lost)
+        self._services = PartitionServices(
+            settings, tools, dead_letters, on_lost=self._on_lost, on_crash=self._on_crash
+        )
         self._owned: dict[int, OwnedPartition] = {}
         self._membership: Membership | None = None
         self._takeovers: set[asyncio.Task[None]] = set()
         self._draining = False
+        self._crash: BaseException | None = None
 
         # The sticky assignor keeps its last assignment on the class, so each consumer has a class of its own.
         class Assignor(StickyPartitionAssignor):  # type: ignore[misc]
@@ -93,13 +99,15 @@ class Runner(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships
         await self._consumer.start()
         committing = asyncio.create_task(self._commit_regularly(), name="runner-commits")
         try:
-            while not stop.is_set():
+            while not stop.is_set() and self._crash is None:
                 await self._poll()
             await self._drain()
         finally:
             committing.cancel()
             await asyncio.gather(committing, return_exceptions=True)
             await self._close()
+        if self._crash is not None:
+            raise self._crash
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         """An eager rebalance revokes everything for a moment. Turns go on: what was really lost shows afterwards."""
@@ -122,7 +130,7 @@ class Runner(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships
             self._owned[partition] = OwnedPartition(self._services, partition)
             task = asyncio.create_task(self._take_over(self._owned[partition]), name=f"takeover-{partition}")
             self._takeovers.add(task)
-            task.add_done_callback(self._takeovers.discard)
+            task.add_done_callback(self._takeover_ended)
         _log.info(
             "assigned",
             kept=sorted(change.kept),
@@ -131,6 +139,15 @@ class Runner(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships
             generation=now.generation,
         )
         metrics.PARTITIONS.set(len(self._owned))
+
+    def _takeover_ended(self, task: asyncio.Task[None]) -> None:
+        self._takeovers.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._on_crash(error)
+
+    def _on_crash(self, error: BaseException) -> None:
+        """A fault in the code: the process ends and says so; a successor takes its partitions over."""
+        self._crash = self._crash or error
 
     async def _take_over(self, owned: OwnedPartition) -> None:
         place = TopicPartition(self._topic, owned.partition)

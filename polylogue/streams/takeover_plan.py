@@ -73,7 +73,7 @@ class TurnPlan:
 
 
 def plan_takeover(commands: Iterable[PlacedCommand], events: Iterable[PlacedEvent]) -> list[TurnPlan]:
-    """One plan for each StartTurn, in order of offset.
+    """One plan for each turn that is to be started, in order of offset; a command that is here twice counts once.
 
     `commands` are those from the committed offset to the end; `events` the partition's from before the oldest of them
     to its end, which is final because the former writer is fenced.
@@ -93,17 +93,20 @@ def plan_takeover(commands: Iterable[PlacedCommand], events: Iterable[PlacedEven
             produced[event.data.claim.media_id] = PlacedClaim(event.data.claim, placed.timestamp_ms)
     for state in states.values():
         opened.update(state.turns)
+    starts: dict[str, PlacedCommand] = {}
+    for item in commands:
+        if isinstance(item.command.data, StartTurn):
+            starts.setdefault(item.command.turn_id, item)
     return [
         _plan_turn(
-            placed,
+            start,
             commands,
-            state=states[placed.command.conversation_id],
+            state=states[start.command.conversation_id],
             opened=opened,
             answered=answered,
             produced=produced,
         )
-        for placed in commands
-        if isinstance(placed.command.data, StartTurn)
+        for start in starts.values()
     ]
 
 

@@ -1,0 +1,225 @@
+"""The runner on real Kafka, against the simulated gateway: turns, stops, deaths and zombies."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from polylogue.infra.kafka import partition_for
+from polylogue.infra.settings import Settings
+from polylogue.infra.topics import COMMANDS, COMMANDS_DLQ, topic_name
+from polylogue.schemas.events import (
+    ConversationStarted,
+    MediaProduced,
+    PromptSubmitted,
+    ResponseCancelled,
+    ResponseCompleted,
+    ResponseFailed,
+    ResponseStarted,
+    TextAppended,
+)
+from polylogue.streams.log_reader import read_to_end
+from tests.support.log import PARTITIONS, Log, of_type, open_log
+from tests.support.processes import Simulator, process, simulator, wait_until
+
+ENDS = (ResponseCompleted, ResponseFailed, ResponseCancelled)
+
+
+@pytest.fixture(scope="module")
+def gateway() -> Iterator[Simulator]:
+    with simulator() as running:
+        yield running
+
+
+@pytest.fixture
+def runner_settings(prepared: Settings, gateway: Simulator) -> Settings:
+    return prepared.model_copy(update={"openrouter_base_url": gateway.base_url})
+
+
+@pytest.fixture
+async def log(runner_settings: Settings) -> AsyncIterator[Log]:
+    async with open_log(runner_settings) as opened:
+        yield opened
+
+
+async def test_every_model_of_a_turn_answers_and_media_follow_their_segments(
+    runner_settings: Settings, log: Log, gateway: Simulator
+) -> None:
+    with process("runner", runner_settings):
+        turn = await log.start_turn("sim/text", "sim/painter", "sim/speaker")
+        events = await log.wait_for(
+            turn.conversation_id, lambda seen: len(of_type(seen, *ENDS)) == 3, "three ends"
+        )
+    assert [type(event.data) for event in events[:2]] == [ConversationStarted, PromptSubmitted]
+    assert len(of_type(events, ResponseCompleted)) == 3
+    produced = {event.data.claim.segments.sha256 for event in of_type(events, MediaProduced)}
+    assert len(produced) == 2
+    assert produced <= set(gateway.media_sha256()) | {
+        event.data.claim.segments.sha256
+        for event in of_type(events, MediaProduced)
+        if event.data.claim.media_type == "audio"  # PCM16 is wrapped as WAV here, so its hash is ours
+    }
+    assert all(
+        event.data.claim.answer_partition == _partition(turn.conversation_id)
+        for event in of_type(events, MediaProduced)
+    )
+
+
+async def test_one_failing_model_leaves_the_others_alone(runner_settings: Settings, log: Log) -> None:
+    with process("runner", runner_settings):
+        turn = await log.start_turn("sim/failing", "sim/text", "sim/refused")
+        events = await log.wait_for(
+            turn.conversation_id, lambda seen: len(of_type(seen, *ENDS)) == 3, "three ends"
+        )
+    ends = {event.response_id: event.data for event in of_type(events, *ENDS)}
+    assert isinstance(ends[f"{turn.turn_id}-1"], ResponseFailed)
+    assert isinstance(ends[f"{turn.turn_id}-2"], ResponseCompleted)
+    assert ends[f"{turn.turn_id}-3"].failure_class == "auth"
+    assert any(event.response_id == f"{turn.turn_id}-1" for event in of_type(events, TextAppended))
+
+
+async def test_a_cancel_closes_the_upstream_connection_and_keeps_the_text(
+    runner_settings: Settings, log: Log, gateway: Simulator
+) -> None:
+    aborted = gateway.stats()["aborted"]
+    with process("runner", runner_settings):
+        turn = await log.start_turn("sim/slow:tokens=2000:pace=50ms")
+        await log.wait_for(turn.conversation_id, lambda seen: bool(of_type(seen, TextAppended)), "some text")
+        await log.cancel(turn)
+        events = await log.wait_for(turn.conversation_id, lambda seen: bool(of_type(seen, *ENDS)), "the end")
+        wait_until(
+            lambda: gateway.stats()["aborted"] == aborted + 1, "the gateway sees the connection closed"
+        )
+    assert of_type(events, ResponseCancelled)
+    assert of_type(events, TextAppended)
+
+
+async def test_a_command_sent_twice_starts_one_turn(runner_settings: Settings, log: Log) -> None:
+    with process("runner", runner_settings):
+        turn = await log.start_turn("sim/text")
+        await log.command(turn)
+        await log.wait_for(turn.conversation_id, lambda seen: bool(of_type(seen, *ENDS)), "the end")
+        other = await log.start_turn("sim/text", conversation=turn.conversation_id)
+        events = await log.wait_for(
+            turn.conversation_id, lambda seen: len(of_type(seen, *ENDS)) == 2, "the end of the next turn"
+        )
+    assert [event.turn_id for event in of_type(events, ResponseStarted)] == [turn.turn_id, other.turn_id]
+
+
+async def test_a_second_turn_while_one_runs_ends_as_a_conflict(runner_settings: Settings, log: Log) -> None:
+    with process("runner", runner_settings):
+        first = await log.start_turn("sim/slow:pace=20ms:tokens=40")
+        second = await log.start_turn("sim/text", conversation=first.conversation_id)
+        events = await log.wait_for(
+            first.conversation_id, lambda seen: len(of_type(seen, *ENDS)) == 2, "both ends"
+        )
+    ends = {event.turn_id: event.data for event in of_type(events, *ENDS)}
+    assert isinstance(ends[first.turn_id], ResponseCompleted)
+    assert ends[second.turn_id].failure_class == "conflict"
+
+
+async def test_garbage_goes_to_the_dead_letters_and_the_next_command_is_served(
+    runner_settings: Settings, log: Log
+) -> None:
+    turn_first = await log.start_turn("sim/text")
+    place = _partition(turn_first.conversation_id)
+    offset = await log.send(COMMANDS, b"\x00 no command", key="k", partition=place)
+    with process("runner", runner_settings):
+        await log.wait_for(
+            turn_first.conversation_id, lambda seen: bool(of_type(seen, *ENDS)), "the first end"
+        )
+        turn = await log.start_turn("sim/text", conversation=turn_first.conversation_id)
+        await log.wait_for(
+            turn.conversation_id, lambda seen: len(of_type(seen, *ENDS)) == 2, "the end of the next one"
+        )
+    dlq = topic_name(runner_settings, COMMANDS_DLQ)
+    letters = [record async for record in read_to_end(runner_settings, dlq, 0, offset=0)]
+    assert [letter.value for letter in letters] == [b"\x00 no command"]
+    headers = dict(letters[0].headers)
+    assert headers["source_offset"] == str(offset).encode()
+    assert headers["source_partition"] == str(place).encode()
+    assert headers["reason"]
+
+
+async def test_a_killed_runner_leaves_no_response_without_an_end(runner_settings: Settings, log: Log) -> None:
+    with process("runner", runner_settings) as dying:
+        turn = await log.start_turn("sim/slow:pace=50ms:tokens=2000", "sim/text:delay=60s")
+        await log.wait_for(turn.conversation_id, lambda seen: bool(of_type(seen, TextAppended)), "some text")
+        dying.kill()
+        before = len(of_type(await log.visible(turn.conversation_id), TextAppended))
+    with process("runner", runner_settings):
+        events = await log.wait_for(
+            turn.conversation_id,
+            lambda seen: len(of_type(seen, ResponseStarted)) == 3,
+            "an end and a restart",
+        )
+        await log.cancel(turn)
+        events = await log.wait_for(
+            turn.conversation_id, lambda seen: len(of_type(seen, *ENDS)) == 2, "both ends"
+        )
+    ends = {event.response_id: event for event in of_type(events, *ENDS)}
+    # What had shown something is kept and ended; what had shown nothing is begun again under a new attempt.
+    assert ends[f"{turn.turn_id}-1"].data.failure_class == "interrupted"
+    assert len(of_type(events, TextAppended)) >= before
+    assert isinstance(ends[f"{turn.turn_id}-2"].data, ResponseCancelled)
+    assert ends[f"{turn.turn_id}-2"].attempt == 2
+
+
+async def test_a_cancel_that_came_while_no_runner_lived_is_obeyed_without_asking_the_model(
+    runner_settings: Settings, log: Log, gateway: Simulator
+) -> None:
+    turn = await log.start_turn("sim/text", "sim/painter")
+    await log.cancel(turn)
+    started = gateway.stats()["started"]
+    with process("runner", runner_settings):
+        events = await log.wait_for(
+            turn.conversation_id, lambda seen: len(of_type(seen, *ENDS)) == 2, "both ends"
+        )
+    assert len(of_type(events, ResponseCancelled)) == 2
+    assert gateway.stats()["started"] == started
+
+
+async def test_a_runner_paused_beyond_its_session_is_fenced_and_writes_nothing_more(
+    runner_settings: Settings, log: Log
+) -> None:
+    with process("runner", runner_settings) as zombie:
+        turn = await log.start_turn("sim/slow:pace=20ms:tokens=5000")
+        await log.wait_for(turn.conversation_id, lambda seen: bool(of_type(seen, TextAppended)), "some text")
+        zombie.signal(signal.SIGSTOP)
+        with process("runner", runner_settings):
+            await log.wait_for(
+                turn.conversation_id, lambda seen: bool(of_type(seen, *ENDS)), "the successor ends it"
+            )
+            at_end = len(await log.events(turn.conversation_id))
+            zombie.signal(signal.SIGCONT)
+            wait_until(lambda: "partition_lost" in zombie.text(), "the zombie notices")
+            other = await log.start_turn("sim/text")
+            await log.wait_for(other.conversation_id, lambda seen: bool(of_type(seen, *ENDS)), "others go on")
+        events = await log.events(turn.conversation_id)
+    assert len(events) == at_end
+    assert len(of_type(events, *ENDS)) == 1
+
+
+async def test_a_stopped_runner_ends_its_responses_as_interrupted_and_leaves_the_group(
+    runner_settings: Settings, log: Log
+) -> None:
+    with process("runner", runner_settings) as stopping:
+        turn = await log.start_turn("sim/slow:pace=50ms:tokens=5000")
+        await log.wait_for(turn.conversation_id, lambda seen: bool(of_type(seen, TextAppended)), "some text")
+        assert stopping.stop() == 0
+    events = await log.visible(turn.conversation_id)
+    (end,) = of_type(events, *ENDS)
+    assert end.data.failure_class == "interrupted"
+    assert end.data.retryable
+    with process("runner", runner_settings):
+        # A member that had not left would hold its partitions for the whole session time-out.
+        other = await log.start_turn("sim/text")
+        await log.wait_for(
+            other.conversation_id, lambda seen: bool(of_type(seen, *ENDS)), "the next one", within_s=5
+        )
+
+
+def _partition(conversation_id: str) -> int:
+    return partition_for(conversation_id, PARTITIONS)
