@@ -60,6 +60,10 @@ class Settings(BaseSettings):
     kafka_session_timeout_ms: Annotated[int, Field(ge=6000)] = 10_000
     watchdog_s: Annotated[float, Field(gt=0)] = 60
 
+    # The API
+    sse_keepalive_s: Annotated[float, Field(gt=0)] = 15
+    command_timeout_s: Annotated[float, Field(gt=0)] = 5
+
     # Processes
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000

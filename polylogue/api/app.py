@@ -1,0 +1,45 @@
+"""The app factory: routes under /api/v1 with /api as alias, and the services that live as long as the app."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import Depends, FastAPI
+
+from polylogue import __version__
+from polylogue.api import compare_stream, conversations, health
+from polylogue.api.body_limit import BodyLimit
+from polylogue.api.errors import add_error_answers
+from polylogue.api.principal import LoopbackGuard, is_loopback, principal
+from polylogue.api.services import running_services
+from polylogue.infra.settings import Settings
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """`app.state.services` is a `Services` between the start and the end of the app's lifespan."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with running_services(settings) as services:
+            app.state.services = services
+            yield
+
+    app = FastAPI(
+        title="Polylogue",
+        version=__version__,
+        lifespan=lifespan,
+        dependencies=[Depends(principal)],
+        openapi_url="/api/v1/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+    )
+    add_error_answers(app)
+    app.include_router(health.router)
+    for routes in (compare_stream.router, conversations.router):
+        app.include_router(routes, prefix="/api/v1")
+        app.include_router(routes, prefix="/api", include_in_schema=False)
+    app.add_middleware(BodyLimit)
+    if is_loopback(settings.host):
+        app.add_middleware(LoopbackGuard)
+    return app

@@ -1,0 +1,131 @@
+"""One conversation as this process sees it: the reducer's state, the window of frames, and who waits for more."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+
+from polylogue.api.cursor import Cursor, Place
+from polylogue.api.framing import UrlFor, frames_of
+from polylogue.api.window import Encoded, Window, encode
+from polylogue.schemas.codec import Garbage, NewerVersion, UnknownType, event_codec
+from polylogue.schemas.conversation_state import ConversationState
+from polylogue.schemas.visibility import admit
+
+MOST_FRAMES = 4096
+MOST_BYTES = 4 * 1024 * 1024
+
+Skipped = Callable[[str], None]
+"""Told the reason each time a record is skipped."""
+
+
+class Record(Protocol):
+    """What is used of a Kafka record."""
+
+    @property
+    def offset(self) -> int: ...
+    @property
+    def key(self) -> bytes | None: ...
+    @property
+    def value(self) -> bytes | None: ...
+
+
+class Reduction:
+    """Records of one conversation, in order, → encoded frames."""
+
+    def __init__(self, log_id: str, partition: int, url_for: UrlFor, skipped: Skipped) -> None:
+        self.state = ConversationState()
+        self._log_id, self._partition = log_id, partition
+        self._url_for, self._skipped = url_for, skipped
+
+    def frames(self, record: Record) -> list[Encoded]:
+        """Skips and counts what this version cannot read, so that one bad record stops nobody's stream."""
+        event = event_codec.decode(record.value)
+        match event:
+            case Garbage():
+                self._skipped("garbage")
+                return []
+            case UnknownType():
+                self._skipped("unknown_type")
+                return []
+            case NewerVersion():
+                self._skipped("newer_version")
+                return []
+        offset = record.offset
+        try:
+            verdict = admit(self.state, event, offset)
+        except ValueError:  # a time that is no time: well-formed JSON, and yet no event
+            self._skipped("garbage")
+            return []
+        start = self.state.start_offset(otherwise=offset)
+
+        def cursor_for(number: int) -> str:
+            return str(Cursor(self._log_id, self._partition, offset, number, start))
+
+        made = frames_of(self.state, event, verdict, cursor_for, self._url_for)
+        return [encode(frame, Place(offset, number)) for number, frame in enumerate(made)]
+
+
+class Channel:
+    """Reduced from `start`, the start of the oldest turn that was unfinished then; never from the middle."""
+
+    def __init__(self, conversation_id: str, partition: int, start: int, reduction: Reduction) -> None:
+        self.conversation_id = conversation_id
+        self.partition = partition
+        self.start = start
+        self.subscribers = 0
+        self.idle_since = 0.0
+        self.window = Window(Place.before(start), most_frames=MOST_FRAMES, most_bytes=MOST_BYTES)
+        self.loading: asyncio.Task[None] | None = None
+        self._waiters: set[asyncio.Future[None]] = set()
+        self.backfills: dict[tuple[int, int], asyncio.Task[list[Encoded]]] = {}
+        self._reduction = reduction
+        self._waiting: list[Record] | None = None
+
+    @property
+    def state(self) -> ConversationState:
+        return self._reduction.state
+
+    def hold(self) -> None:
+        """Keeps live records back until the catch-up has reached them."""
+        self._waiting = []
+
+    def release(self) -> None:
+        """The catch-up has reached the first record kept back."""
+        waiting, self._waiting = self._waiting or [], None
+        for record in waiting:
+            self.apply(record)
+        self.wake()
+
+    def take(self, record: Record) -> bool:
+        """A record of the tail; returns whether it was applied at once."""
+        if self._waiting is not None:
+            self._waiting.append(record)
+            return False
+        self.apply(record)
+        return True
+
+    def apply(self, record: Record) -> None:
+        self.window.append(self._reduction.frames(record))
+
+    def news(self) -> asyncio.Future[None]:
+        """Done with the next change; whoever asked may end it before."""
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiters.add(waiter)
+        waiter.add_done_callback(self._waiters.discard)
+        return waiter
+
+    def wake(self) -> None:
+        """Once for all frames of a batch."""
+        for waiter in list(self._waiters):
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def turn_finished(self, turn_id: str, submitted_at_offset: int | None) -> bool:
+        """Whether nothing more comes of a turn; `submitted_at_offset` is a lower bound of its start."""
+        turn = self.state.turns.get(turn_id)
+        if turn is not None:
+            return turn.finished
+        # Every turn that was unfinished at the start is in the state, so an earlier one that is not had finished.
+        return submitted_at_offset is not None and submitted_at_offset < self.start

@@ -1,0 +1,73 @@
+"""Conversations: the list, one of them, its events as standard SSE, and stopping its models."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Header, Query, Response
+
+from polylogue.api import stored
+from polylogue.api.cancel import cancel_turn
+from polylogue.api.compare_stream import Working
+from polylogue.api.errors import not_found
+from polylogue.api.principal import Asking
+from polylogue.api.requests import CancelRequest
+from polylogue.api.sse import EventStream
+from polylogue.api.streams import placed, stream
+
+router = APIRouter(prefix="/conversations", tags=["conversations"])
+
+
+@router.get("")
+async def conversations(
+    services: Working,
+    asking: Asking,
+    limit: Annotated[int, Query(ge=1, le=100)] = 30,
+    cursor: Annotated[str | None, Query()] = None,
+) -> dict[str, Any]:
+    """The latest first; `next_cursor` asks for what follows."""
+    return await stored.page(services.pool, asking.owner, limit, cursor)
+
+
+@router.get("/{conversation_id}")
+async def conversation(services: Working, asking: Asking, conversation_id: str) -> dict[str, Any]:
+    """Its turns with all messages; `media_urls` is null where a message has no media."""
+    place = await placed(services, asking.owner, conversation_id)
+    found = await stored.conversation(services.pool, asking.owner, conversation_id, services.url_for)
+    if found is None:
+        # Submitted a moment ago; the tables will have it as soon as the runner has begun.
+        if not place.pending_since_s:
+            raise not_found()
+        return stored.just_submitted(conversation_id)
+    return found
+
+
+@router.get("/{conversation_id}/events", response_class=EventStream)
+async def events(
+    services: Working,
+    asking: Asking,
+    conversation_id: str,
+    *,
+    turn: Annotated[str | None, Query()] = None,
+    after: Annotated[str | None, Query()] = None,
+    errors: Annotated[Literal["frame"] | None, Query()] = None,
+    last_event_id: Annotated[str | None, Header()] = None,
+) -> Response:
+    """Standard SSE from `Last-Event-ID` (which wins), `after`, or the start; with `turn` it ends with that turn."""
+    return await stream(
+        services,
+        asking.owner,
+        conversation_id,
+        form="events",
+        after=last_event_id or after,
+        turn_id=turn,
+        gap_as_frame=errors == "frame",
+    )
+
+
+@router.post("/{conversation_id}/cancel", status_code=202)
+async def cancel(
+    services: Working, asking: Asking, conversation_id: str, request: CancelRequest | None = None
+) -> dict[str, Any]:
+    """Stops models and keeps what they have said; stopping what has ended is no error."""
+    return await cancel_turn(services, asking.owner, conversation_id, request or CancelRequest())

@@ -1,0 +1,33 @@
+"""Is it alive, would the first prompt work, and what has it counted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Response
+from fastapi.responses import JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from polylogue import __version__
+from polylogue.api.compare_stream import Working
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/healthz")
+async def healthz() -> dict[str, Any]:
+    """The process answers."""
+    return {"status": "ok", "version": __version__}
+
+
+@router.get("/readyz")
+async def readyz(services: Working) -> JSONResponse:
+    """Whether a prompt would be accepted, and if not, what is missing."""
+    missing = await services.missing()
+    return JSONResponse({"ready": not missing, "missing": missing}, status_code=503 if missing else 200)
+
+
+@router.get("/metrics")
+async def metrics(services: Working) -> Response:
+    """Prometheus' text form."""
+    return Response(generate_latest(services.metrics.registry), media_type=CONTENT_TYPE_LATEST)

@@ -1,0 +1,198 @@
+"""The hub: conversations that somebody watches, fed by the one tail, each caught up once for all its readers."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any, Protocol
+
+from polylogue.api.channel import Channel, Record, Reduction, Skipped
+from polylogue.api.framing import UrlFor
+from polylogue.api.window import Encoded
+
+REACH_S = 5.0  # the tail is a few milliseconds behind the log; more means that it stands still
+IDLE_S = 60.0  # how long a conversation without subscribers keeps its window for those who come back
+
+
+class ReadRange(Protocol):
+    """Reads the records of one key in a range of offsets of `conversation-events`."""
+
+    def __call__(
+        self, partition: int, key: bytes, start: int, stop: int
+    ) -> AsyncIterator[Sequence[Record]]: ...
+
+
+class NotReadyError(Exception):
+    """The tail does not stand yet, or no longer; the message is a sentence."""
+
+
+class LogTruncatedError(Exception):
+    """Retention has removed what was to be read; `earliest` is the first offset that is left."""
+
+    def __init__(self, partition: int, earliest: int) -> None:
+        super().__init__("What the cursor points at is no longer kept.")
+        self.partition = partition
+        self.earliest = earliest
+
+
+class Hub:
+    """`feed` and everything that looks a channel up run without awaiting, so that no record falls between them."""
+
+    def __init__(
+        self,
+        *,
+        read: ReadRange,
+        url_for: UrlFor,
+        skipped: Skipped = lambda _reason: None,
+        caught_up: Callable[[], None] = lambda: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.log_ids: dict[int, str] = {}
+        self.positions: dict[int, int] = {}  # partition → offset of the next record that the tail will bring
+        self.stopping = False
+        self._channels: dict[bytes, Channel] = {}
+        self._awaited: dict[asyncio.Future[None], tuple[int, int]] = {}
+        self._read, self._url_for, self._skipped, self._caught_up = read, url_for, skipped, caught_up
+        self._clock = clock
+
+    @property
+    def ready(self) -> bool:
+        return bool(self.positions) and not self.stopping
+
+    def begin(self, log_ids: dict[int, str], positions: dict[int, int]) -> None:
+        """The tail stands at `positions`, and brings everything from there."""
+        self.log_ids, self.positions = dict(log_ids), dict(positions)
+
+    def position(self, partition: int) -> int:
+        """Raises NotReadyError."""
+        if not self.ready or partition not in self.positions:
+            raise NotReadyError("The event log is not being read yet.")
+        return self.positions[partition]
+
+    def feed(self, partition: int, records: Sequence[Record]) -> None:
+        """The next records of a partition, of whatever conversations."""
+        touched: dict[bytes, Channel] = {}
+        for record in records:
+            channel = self._channels.get(record.key or b"")
+            if channel is None or channel.partition != partition:
+                continue
+            if channel.conversation_id.encode() not in touched:
+                # Before the new frames and not after: who has read all so far never loses any.
+                channel.window.trim()
+            if channel.take(record):
+                touched[channel.conversation_id.encode()] = channel
+        if records:
+            self.positions[partition] = records[-1].offset + 1
+        for channel in touched.values():
+            channel.wake()
+        for waiter, (awaited, offset) in self._awaited.items():
+            if awaited == partition and offset < self.positions[partition] and not waiter.done():
+                waiter.set_result(None)
+
+    async def reached(self, partition: int, offset: int) -> None:
+        """Returns once the tail has brought the record at `offset`. Raises NotReadyError."""
+        if offset < self.position(partition):
+            return
+        waiter = asyncio.get_running_loop().create_future()
+        self._awaited[waiter] = (partition, offset)
+        try:
+            async with asyncio.timeout(REACH_S):
+                await waiter
+        except TimeoutError:
+            raise NotReadyError("This server has not read as far as the cursor yet.") from None
+        finally:
+            del self._awaited[waiter]
+
+    def find(self, conversation_id: str) -> Channel | None:
+        """The channel of a conversation that is caught up."""
+        channel = self._channels.get(conversation_id.encode())
+        return channel if channel is not None and channel.loading is None else None
+
+    def fresh(self, conversation_id: str, partition: int) -> Channel:
+        """The channel of a conversation of which nothing has been written yet. Raises NotReadyError."""
+        return self._add(conversation_id, partition, self.position(partition))
+
+    async def channel(self, conversation_id: str, partition: int, start: int) -> Channel:
+        """The channel of a conversation, caught up from `start`, which must be no later than the start of its oldest
+        unfinished turn. Raises NotReadyError, LogTruncatedError, KafkaError."""
+        channel = self._channels.get(conversation_id.encode())
+        if channel is None:
+            position = self.position(partition)
+            channel = self._add(conversation_id, partition, min(start, position))
+            channel.hold()
+            channel.loading = asyncio.create_task(self._load(channel, position))
+            channel.loading.add_done_callback(_look_at)
+        if channel.loading is not None:
+            await asyncio.shield(channel.loading)
+        return channel
+
+    async def backfill(self, channel: Channel, start: int, stop: int) -> list[Encoded]:
+        """The frames from `start` to before `stop`; readers who ask for the same at once share one read."""
+        running = channel.backfills.get((start, stop))
+        if running is None:
+            running = asyncio.create_task(self._frames(channel, start, stop))
+            channel.backfills[start, stop] = running
+            running.add_done_callback(lambda _: channel.backfills.pop((start, stop), None))
+            running.add_done_callback(_look_at)
+        return await asyncio.shield(running)
+
+    def evict(self) -> None:
+        """Forgets the conversations that nobody has watched for a while; window and state go together."""
+        now = self._clock()
+        for key, channel in list(self._channels.items()):
+            if channel.subscribers or channel.loading is not None:
+                channel.idle_since = now
+            elif now - channel.idle_since > IDLE_S:
+                del self._channels[key]
+
+    def stop(self) -> None:
+        """Every subscriber is sent off with a cursor."""
+        self.stopping = True
+        for channel in self._channels.values():
+            channel.wake()
+
+    def now(self) -> float:
+        return self._clock()
+
+    def __len__(self) -> int:
+        return len(self._channels)
+
+    def _add(self, conversation_id: str, partition: int, start: int) -> Channel:
+        channel = Channel(conversation_id, partition, start, self._reduction(partition))
+        channel.idle_since = self._clock()
+        self._channels[conversation_id.encode()] = channel
+        return channel
+
+    def _reduction(self, partition: int) -> Reduction:
+        return Reduction(self.log_ids[partition], partition, self._url_for, self._skipped)
+
+    async def _load(self, channel: Channel, stop: int) -> None:
+        key = channel.conversation_id.encode()
+        try:
+            self._caught_up()
+            if channel.start < stop:
+                async for records in self._read(channel.partition, key, channel.start, stop):
+                    for record in records:
+                        channel.apply(record)
+        except BaseException:
+            # Whoever waits is told; the next one who asks begins anew.
+            self._channels.pop(key, None)
+            raise
+        channel.loading = None
+        channel.release()
+
+    async def _frames(self, channel: Channel, start: int, stop: int) -> list[Encoded]:
+        self._caught_up()
+        reduction = self._reduction(channel.partition)
+        frames: list[Encoded] = []
+        async for records in self._read(channel.partition, channel.conversation_id.encode(), start, stop):
+            for record in records:
+                frames.extend(reduction.frames(record))
+        return frames
+
+
+def _look_at(task: asyncio.Task[Any]) -> None:
+    """Those who asked may all have gone; the failure is theirs and nobody else's."""
+    if not task.cancelled():
+        task.exception()

@@ -1,0 +1,29 @@
+"""What the API counts; one registry per app, so that two of them can live in one process."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+
+class Metrics:
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.subscribers = Gauge("polylogue_api_subscribers", "Open event streams.", registry=self.registry)
+        self.conversations = Gauge(
+            "polylogue_api_conversations", "Conversations held for their readers.", registry=self.registry
+        )
+        self.frames = Counter(
+            "polylogue_api_frames_sent", "Frames written to subscribers.", registry=self.registry
+        )
+        self.skipped = Counter(
+            "polylogue_api_records_skipped",
+            "Records of the event log that could not be shown.",
+            ["reason"],
+            registry=self.registry,
+        )
+        self.catch_ups = Counter(
+            "polylogue_api_catch_ups", "Reads of the log outside the tail.", registry=self.registry
+        )
+        self.commands = Counter(
+            "polylogue_api_commands", "Commands by what became of them.", ["outcome"], registry=self.registry
+        )

@@ -1,0 +1,102 @@
+"""The API's process: uvicorn in our own loop, ended by our own signal handling within ten seconds."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+
+from polylogue.api.app import create_app
+from polylogue.api.principal import is_loopback
+from polylogue.infra.logs import get_logger
+from polylogue.infra.settings import Settings, SettingsError
+
+GRACE_S = 5  # streams end at once; ordinary requests get this long
+BACKLOG = 2048
+
+log = get_logger("polylogue.api")
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.up = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.up.set()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Signals are the process's affair."""
+        yield
+
+
+async def serve(
+    settings: Settings, stop: asyncio.Event, *, listening: asyncio.Future[int] | None = None
+) -> None:
+    """Serves until `stop`; `listening` is told the port. Open streams are sent off with a cursor.
+
+    Raises SettingsError where the address cannot be had, and whatever ended the tail.
+    """
+    settings.require("kafka_bootstrap_servers", "database_url")
+    listener = _listen(settings)
+    app = create_app(settings)
+    server = _Server(
+        uvicorn.Config(
+            app,
+            http="httptools",
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=GRACE_S,
+            timeout_keep_alive=75,
+        )
+    )
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    up = asyncio.create_task(server.up.wait())
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({up, serving}, return_when=asyncio.FIRST_COMPLETED)
+        if serving.done():
+            await serving
+            return
+        port = listener.getsockname()[1]
+        log.info("listening", host=settings.host, port=port)
+        if not is_loopback(settings.host):
+            log.warning("there is no sign-in: whoever reaches this address reads and writes everything")
+        if listening is not None:
+            listening.set_result(port)
+        tail = app.state.services.tail
+        await asyncio.wait({stopping, serving, tail}, return_when=asyncio.FIRST_COMPLETED)
+        failure = tail.exception() if tail.done() and not tail.cancelled() else None
+        app.state.services.hub.stop()
+        server.should_exit = True
+        await serving
+        if failure is not None:
+            raise failure
+    finally:
+        up.cancel()
+        stopping.cancel()
+        if not serving.done():
+            server.should_exit = True
+            await serving
+        listener.close()
+
+
+def _listen(settings: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        return socket.create_server(
+            (settings.host, settings.port), family=family, backlog=BACKLOG, reuse_port=False
+        )
+    except OSError as error:
+        raise SettingsError(
+            f"HOST and PORT cannot be used: {settings.host}:{settings.port} says {error.strerror}."
+        ) from None

@@ -1,0 +1,141 @@
+"""What the routes work with: one of each for a process, made at its start and closed at its end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import psycopg
+from botocore.exceptions import BotoCoreError
+from fastapi import Request
+
+from polylogue.api.catch_up import LogReaders
+from polylogue.api.command_log import CommandLog
+from polylogue.api.framing import UrlFor
+from polylogue.api.gateway_models import GatewayModels
+from polylogue.api.hub import Hub
+from polylogue.api.metrics import Metrics
+from polylogue.api.submissions import Pool
+from polylogue.api.tail import run_tail
+from polylogue.infra.kafka import partition_for
+from polylogue.infra.logs import get_logger
+from polylogue.infra.postgres import create_pool
+from polylogue.infra.s3 import create_s3_client
+from polylogue.infra.settings import Settings
+from polylogue.infra.topics import COMMANDS, CONVERSATION_EVENTS, topic_name
+from polylogue.media.urls import UrlSigner, public_url, url_for_read
+
+EVICT_EVERY_S = 10.0
+CLOSE_S = 3.0
+
+log = get_logger("polylogue.api")
+
+
+@dataclass
+class Services:
+    settings: Settings
+    pool: Pool
+    hub: Hub
+    readers: LogReaders
+    commands: CommandLog
+    models: GatewayModels
+    metrics: Metrics
+    url_for: UrlFor
+    tail: asyncio.Task[None] | None = None
+    tail_waits_for: str | None = "the event log is not read yet"
+    background: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def partition_of(self, conversation_id: str) -> int:
+        """Raises NotReadyError."""
+        self.hub.position(0)
+        return partition_for(conversation_id, len(self.hub.positions))
+
+    async def missing(self) -> list[str]:
+        """What keeps the first prompt from working, one sentence each."""
+        missing = [f"Kafka: {self.tail_waits_for}"] if self.tail_waits_for else []
+        if self.hub.stopping:
+            missing.append("the process is stopping")
+        if self.tail is not None and self.tail.done():
+            missing.append("the event log is read no more")
+        try:
+            async with asyncio.timeout(CLOSE_S), self.pool.connection(timeout=1) as connection:
+                await connection.execute("SELECT 1 FROM submissions, conversation_turns LIMIT 1")
+        except psycopg.errors.UndefinedTable:
+            missing.append("PostgreSQL: the tables are missing")
+        except (psycopg.Error, TimeoutError):
+            missing.append("PostgreSQL: no answer")
+        return missing
+
+
+def services_of(request: Request) -> Services:
+    services: Services = request.app.state.services
+    return services
+
+
+def media_urls(settings: Settings) -> UrlFor:
+    """Object key → the URL that a reader is given."""
+    signer = UrlSigner(settings, create_s3_client(settings))
+
+    def url_for(key: str) -> str:
+        try:
+            return url_for_read(settings, signer, key)
+        except BotoCoreError as error:
+            # Without credentials nobody can sign; the text must not suffer for it.
+            log.warning("a URL could not be signed", error=type(error).__name__)
+            return public_url(settings, key)
+
+    return url_for
+
+
+@asynccontextmanager
+async def running_services(settings: Settings) -> AsyncIterator[Services]:
+    """Starts without waiting for any server: what is not there yet is said by /readyz."""
+    metrics = Metrics()
+    topic = topic_name(settings, CONVERSATION_EVENTS)
+    readers = LogReaders(settings, topic)
+    url_for = media_urls(settings)
+    hub = Hub(
+        read=readers.read,
+        url_for=url_for,
+        skipped=lambda reason: metrics.skipped.labels(reason).inc(),
+        caught_up=metrics.catch_ups.inc,
+    )
+    services = Services(
+        settings=settings,
+        pool=create_pool(settings),
+        hub=hub,
+        readers=readers,
+        commands=CommandLog(settings, topic_name(settings, COMMANDS)),
+        models=GatewayModels(settings),
+        metrics=metrics,
+        url_for=url_for,
+    )
+    metrics.conversations.set_function(lambda: len(hub))
+
+    def explain(what: str | None) -> None:
+        services.tail_waits_for = what
+
+    await services.pool.open(wait=False)
+    services.tail = asyncio.create_task(run_tail(settings, topic, hub, readers, explain))
+    sweep = asyncio.create_task(_evict(hub))
+    try:
+        yield services
+    finally:
+        hub.stop()
+        for task in (services.tail, sweep):
+            task.cancel()
+        try:
+            async with asyncio.timeout(CLOSE_S):
+                await asyncio.gather(services.tail, sweep, return_exceptions=True)
+                await asyncio.gather(readers.close(), services.commands.close())
+        except TimeoutError:
+            log.warning("Kafka clients did not close in time")
+        await services.pool.close(timeout=CLOSE_S)
+
+
+async def _evict(hub: Hub) -> None:
+    while True:
+        await asyncio.sleep(EVICT_EVERY_S)
+        hub.evict()

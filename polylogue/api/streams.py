@@ -1,0 +1,109 @@
+"""From a request for a conversation's events to a prepared subscription: cursor, owner, place in the log, end."""
+
+from __future__ import annotations
+
+import re
+
+from fastapi.responses import Response
+
+from polylogue.api import cursor as cursors
+from polylogue.api.cursor import Cursor, CursorError
+from polylogue.api.errors import ApiError, not_found
+from polylogue.api.hub import LogTruncatedError
+from polylogue.api.places import ConversationPlace, locate
+from polylogue.api.services import Services
+from polylogue.api.sse import HEADERS, EventStream
+from polylogue.api.subscription import Subscription, gap
+from polylogue.api.window import Form
+
+RETRY_HINT = b"retry: 1000\n\n"  # how long EventSource waits before it comes back, ms
+_ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
+
+
+async def placed(services: Services, owner: str, conversation_id: str) -> ConversationPlace:
+    """Raises ApiError 404."""
+    place = await locate(services.pool, owner, conversation_id) if _ID.fullmatch(conversation_id) else None
+    if place is None:
+        raise not_found()
+    return place
+
+
+async def subscribe(
+    services: Services,
+    conversation_id: str,
+    place: ConversationPlace,
+    *,
+    form: Form,
+    after: Cursor | None = None,
+    turn_id: str | None = None,
+) -> Subscription:
+    """A prepared subscription. Raises ApiError, NotReadyError, LogTruncatedError, KafkaError."""
+    if turn_id is not None and turn_id not in place.turn_floors:
+        raise not_found("turn")
+    partition = services.partition_of(conversation_id)
+    if after is not None:
+        await _check(services, after, partition)
+    channel = await services.hub.channel(conversation_id, partition, place.safe_start)
+    floor = place.turn_floors.get(turn_id or "")
+    subscription = Subscription(
+        services.hub,
+        channel,
+        form=form,
+        after=after,
+        start=place.first_offset if floor is None else floor,
+        turn_id=turn_id,
+        turn_floor=floor,
+        keepalive_s=services.settings.sse_keepalive_s,
+        sent=services.metrics.frames.inc,
+    )
+    with subscription:  # so that the channel is not evicted meanwhile
+        await subscription.prepare()
+    return subscription
+
+
+async def stream(
+    services: Services,
+    owner: str,
+    conversation_id: str,
+    *,
+    form: Form,
+    after: str | None,
+    turn_id: str | None,
+    gap_as_frame: bool = False,
+) -> Response:
+    """The answer to a request for events, from the cursor on."""
+    cursor = read_cursor(after)
+    place = await placed(services, owner, conversation_id)
+    try:
+        subscription = await subscribe(
+            services, conversation_id, place, form=form, after=cursor, turn_id=turn_id
+        )
+    except LogTruncatedError as error:
+        if not gap_as_frame:
+            raise
+        log_id = services.hub.log_ids[error.partition]
+        resume = str(cursors.before(log_id, error.partition, max(error.earliest, place.safe_start)))
+        body = gap(conversation_id, "retention", resume, form, turn_id=turn_id)
+        return Response(body, media_type="text/event-stream", headers=HEADERS)
+    headers = {"X-Conversation-Id": conversation_id} | ({"X-Turn-Id": turn_id} if turn_id else {})
+    if subscription.over:
+        return Response(status_code=204, headers=HEADERS | headers)
+    preamble = RETRY_HINT if form == "events" else b""
+    return EventStream(subscription, services.metrics, headers=headers, preamble=preamble)
+
+
+def read_cursor(text: str | None) -> Cursor | None:
+    """Raises ApiError 400."""
+    try:
+        return cursors.parse(text) if text else None
+    except CursorError as error:
+        raise ApiError(400, "bad_cursor", str(error)) from None
+
+
+async def _check(services: Services, after: Cursor, partition: int) -> None:
+    if after.partition != partition or after.log_id != services.hub.log_ids.get(partition):
+        raise ApiError(409, "other_log", "The cursor belongs to another event log or another conversation.")
+    if after.offset >= services.hub.position(partition):
+        _, end = await services.readers.ends(partition)
+        if after.offset >= end:
+            raise ApiError(409, "future_cursor", "The cursor lies beyond the end of the event log.")

@@ -1,0 +1,162 @@
+"""Writes the events of a turn as a runner would, so that readers can be tested without one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Self
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+
+from polylogue.infra.kafka import idempotent_producer, manual_consumer, partition_for
+from polylogue.infra.settings import Settings
+from polylogue.infra.topics import COMMANDS, CONVERSATION_EVENTS, topic_name
+from polylogue.schemas import events
+from polylogue.schemas.base import Payload
+from polylogue.schemas.claims import MediaClaim, SegmentRange
+from polylogue.schemas.clock import rfc3339
+from polylogue.schemas.codec import command_codec, event_codec
+from polylogue.schemas.commands import StartTurn
+from polylogue.schemas.envelope import Command, Event
+
+AT_MS = 1_790_000_000_000
+
+
+@dataclass
+class Script:
+    """The events of one StartTurn in the order in which they are made; `sequence` counts per response."""
+
+    command: Command
+    command_offset: int = 0
+    _sequences: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def start(self) -> StartTurn:
+        assert isinstance(self.command.data, StartTurn)
+        return self.command.data
+
+    def opening(self) -> Iterator[Event]:
+        if self.start.new_conversation:
+            yield self._event("conversation", events.ConversationStarted(title=self.start.title or ""))
+        prompt = events.PromptSubmitted(prompt=self.start.prompt, responses=self.start.responses)
+        yield self._event("prompt", prompt)
+        for slot in self.start.responses:
+            yield self.said(slot.response_id, events.ResponseStarted(model=slot.model))
+
+    def said(self, response_id: str, data: Payload, *, attempt: int = 1) -> Event:
+        sequence = self._sequences[response_id] = self._sequences.get(response_id, 0) + 1
+        name = f"{response_id}.{attempt}.{sequence}"
+        return self._event(name, data, response_id=response_id, attempt=attempt, sequence=sequence)
+
+    def answer(self, response_id: str, *texts: str) -> Iterator[Event]:
+        for text in texts:
+            yield self.said(response_id, events.TextAppended(text=text))
+        yield self.said(response_id, events.ResponseCompleted(finish_reason="stop", cost_usd_micros=1500))
+
+    def produced(self, response_id: str, media_id: str) -> Event:
+        claim = MediaClaim(
+            media_id=media_id,
+            media_type="image",
+            conversation_id=self.command.conversation_id,
+            turn_id=self.command.turn_id,
+            response_id=response_id,
+            owner_id=self.command.owner_id,
+            model="sim/painter",
+            key=f"media/image/{self.command.conversation_id}/sim%2Fpainter/20260101_{media_id}.png",
+            format="png",
+            content_type="image/png",
+            answer_partition=0,
+            segments=SegmentRange(
+                partition=0, first_offset=0, last_offset=0, count=1, size_bytes=7, sha256="0" * 64
+            ),
+        )
+        return self.said(response_id, events.MediaProduced(claim=claim))
+
+    def stored(self, response_id: str, media_id: str) -> Event:
+        data = events.MediaStored(
+            media_id=media_id,
+            media_type="image",
+            key=f"media/image/{self.command.conversation_id}/sim%2Fpainter/20260101_{media_id}.png",
+            url="https://example.invalid/unsigned.png",
+            format="png",
+            content_type="image/png",
+            size_bytes=7,
+            sha256="0" * 64,
+            width=2,
+            height=3,
+        )
+        return self._event(f"{media_id}.MediaStored.0", data, response_id=response_id)
+
+    def _event(
+        self,
+        name: str,
+        data: Payload,
+        *,
+        response_id: str | None = None,
+        attempt: int | None = None,
+        sequence: int | None = None,
+    ) -> Event:
+        return Event(
+            event_id=name,
+            conversation_id=self.command.conversation_id,
+            owner_id=self.command.owner_id,
+            occurred_at=rfc3339(AT_MS),
+            turn_id=self.command.turn_id,
+            response_id=response_id,
+            attempt=attempt,
+            sequence=sequence,
+            command_offset=None if response_id else self.command_offset,
+            data=data,
+        )
+
+
+class Wire:
+    """Reads commands and writes events on the real topics."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._events = topic_name(settings, CONVERSATION_EVENTS)
+        self._commands = topic_name(settings, COMMANDS)
+        self._producer: AIOKafkaProducer = idempotent_producer(settings)
+        self._consumer: AIOKafkaConsumer = manual_consumer(settings)
+
+    async def __aenter__(self) -> Self:
+        await self._producer.start()
+        await self._consumer.start()
+        places = [TopicPartition(self._commands, number) for number in range(3)]
+        self._consumer.assign(places)
+        for place in places:
+            self._consumer.seek(place, 0)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._producer.stop()
+        await self._consumer.stop()
+
+    async def command(self) -> tuple[Command, int]:
+        """The next command of any partition, and its offset."""
+        record = await self._consumer.getone()
+        command = command_codec.decode(record.value)
+        assert isinstance(command, Command)
+        assert record.key == command.conversation_id.encode()
+        return command, record.offset
+
+    async def waiting_commands(self) -> int:
+        """How many commands lie beyond those read so far."""
+        places = list(self._consumer.assignment())
+        ends = await self._consumer.end_offsets(places)
+        return sum([ends[place] - await self._consumer.position(place) for place in places])
+
+    async def script(self) -> Script:
+        command, offset = await self.command()
+        return Script(command, offset)
+
+    async def write(self, *written: Event) -> None:
+        for event in written:
+            await self.write_raw(event.conversation_id, event_codec.encode(event))
+
+    async def write_raw(self, conversation_id: str, value: bytes | None) -> int:
+        record = await self._producer.send_and_wait(
+            self._events, value, key=conversation_id.encode(), partition=partition_for(conversation_id, 3)
+        )
+        return int(record.offset)
