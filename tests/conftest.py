@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -39,17 +39,16 @@ def settings(stack_environment: dict[str, str], tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-async def prepared(settings: Settings) -> AsyncIterator[Settings]:
+async def prepared(settings: Settings) -> Settings:
     """The same settings with topics (3 partitions for commands and events), tables and bucket made."""
+    from polylogue.infra.topic_admin import apply_topics
     from polylogue.media.store import ensure_bucket
     from polylogue.projections.migrate import upgrade
-
-    from polylogue.infra.topic_admin import apply_topics
 
     await apply_topics(settings, partitions=3)
     upgrade(settings)
     ensure_bucket(settings)
-    yield settings
+    return settings
 
 
 def pytest_configure(config: pytest.Config) -> None:

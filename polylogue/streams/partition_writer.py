@@ -58,6 +58,7 @@ class PartitionWriter:
     def __init__(self, settings: Settings, partition: int, *, on_lost: Callable[[int], None]) -> None:
         self.partition = partition
         self.lost = False
+        self.in_transaction = False
         self._settings = settings
         self._topic = topic_name(settings, CONVERSATION_EVENTS)
         self._on_lost = on_lost
@@ -183,13 +184,13 @@ class PartitionWriter:
                 if self._failure is not None:
                     raise self._failure
                 await asyncio.wait_for(producer.commit_transaction(), ACKNOWLEDGE_WITHIN_S)
-                began_at = None
+                began_at, self.in_transaction = None, False
             if done:
                 return
             while self._unsent:
                 if began_at is None:
                     await producer.begin_transaction()
-                    began_at = self._loop.time()
+                    began_at, self.in_transaction = self._loop.time(), True
                 item = self._unsent[0]
                 delivery = await asyncio.wait_for(
                     producer.send(self._topic, item.value, key=item.key, partition=self.partition),
