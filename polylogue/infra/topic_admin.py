@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from aiokafka import TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import for_code
@@ -21,6 +22,7 @@ from polylogue.schemas.events import LogCreated
 
 SYSTEM_OWNER = "system"
 IMMUTABLE_CONFIG = "cleanup.policy"
+FIRST_RECORD_TIMEOUT_S = 10  # the record exists; a broker that cannot give it in this time is not well
 _TOPIC_ALREADY_EXISTS = 36  # Kafka protocol error code
 
 
@@ -45,10 +47,10 @@ async def apply_topics(
 
     Raises TopicMismatchError before anything is changed.
     """
-    wanted = catalogue(partitions)
     changes: list[str] = []
     async with _admin(settings) as admin:
-        existing = await _partition_counts(admin)
+        existing = await _partition_counts(admin, settings)
+        wanted = catalogue(partitions or _chosen(settings, existing))
         _refuse_partition_differences(settings, wanted, existing)
         present = [topic for topic in wanted if topic_name(settings, topic) in existing]
         differing = await _config_differences(admin, settings, present)
@@ -58,13 +60,13 @@ async def apply_topics(
                 continue
             await _create(admin, name, topic, replication_factor)
             changes.append(f"created {name} with {topic.partitions} partitions")
-        for topic, config in differing.items():
+        for topic, config in differing:
             name = topic_name(settings, topic)
             await admin.alter_configs(
                 [ConfigResource(ConfigResourceType.TOPIC, name, configs=dict(topic.config))]
             )
             changes.append(f"set {name} " + ", ".join(f"{key}={topic.config[key]}" for key in config))
-        count = (await _partition_counts(admin))[topic_name(settings, CONVERSATION_EVENTS)]
+    count = next(topic.partitions for topic in wanted if topic.name == CONVERSATION_EVENTS.name)
     changes += await _name_logs(settings, count)
     return changes
 
@@ -75,17 +77,15 @@ async def check_topics(settings: Settings) -> list[str]:
     Raises TopicMismatchError as `apply_topics` does.
     """
     async with _admin(settings) as admin:
-        existing = await _partition_counts(admin)
-        # commands and conversation-events may have been created with another number: they only have to agree.
-        chosen = existing.get(topic_name(settings, CONVERSATION_EVENTS))
-        wanted = catalogue(chosen)
+        existing = await _partition_counts(admin, settings)
+        wanted = catalogue(_chosen(settings, existing))
         _refuse_partition_differences(settings, wanted, existing)
         missing = [topic for topic in wanted if topic_name(settings, topic) not in existing]
         findings = [
             f"{topic_name(settings, topic)} is missing; run: polylogue topics apply" for topic in missing
         ]
         present = [topic for topic in wanted if topic not in missing]
-        for topic, config in (await _config_differences(admin, settings, present)).items():
+        for topic, config in await _config_differences(admin, settings, present):
             findings += [
                 f"{topic_name(settings, topic)} has {key}={value}, the catalogue says {topic.config[key]}"
                 for key, value in config.items()
@@ -102,10 +102,16 @@ async def _create(admin: AIOKafkaAdminClient, name: str, topic: Topic, replicati
             raise for_code(error[1])(f"{name} could not be created")
 
 
-async def _partition_counts(admin: AIOKafkaAdminClient) -> dict[str, int]:
-    names = await admin.list_topics()
-    described = await admin.describe_topics(list(names)) if names else []
+async def _partition_counts(admin: AIOKafkaAdminClient, settings: Settings) -> dict[str, int]:
+    """The number of partitions of each topic of ours that exists."""
+    ours = {topic_name(settings, topic) for topic in catalogue()} & set(await admin.list_topics())
+    described = await admin.describe_topics(sorted(ours)) if ours else []
     return {topic["topic"]: len(topic["partitions"]) for topic in described if topic["error_code"] == 0}
+
+
+def _chosen(settings: Settings, existing: dict[str, int]) -> int | None:
+    """The number that was chosen at creation: commands and conversation-events only have to agree."""
+    return existing.get(topic_name(settings, CONVERSATION_EVENTS))
 
 
 def _refuse_partition_differences(
@@ -123,9 +129,9 @@ def _refuse_partition_differences(
 
 async def _config_differences(
     admin: AIOKafkaAdminClient, settings: Settings, topics: Sequence[Topic]
-) -> dict[Topic, dict[str, str]]:
+) -> list[tuple[Topic, dict[str, str]]]:
     """The settings that differ, with the cluster's values. Raises TopicMismatchError for the clean-up policy."""
-    differing: dict[Topic, dict[str, str]] = {}
+    differing: list[tuple[Topic, dict[str, str]]] = []
     for topic in topics:
         name = topic_name(settings, topic)
         responses = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name)])
@@ -140,25 +146,28 @@ async def _config_differences(
                 "another KAFKA_TOPIC_PREFIX."
             )
         if difference:
-            differing[topic] = difference
+            differing.append((topic, difference))
     return differing
 
 
 async def _name_logs(settings: Settings, count: int) -> list[str]:
-    """Writes LogCreated as the first record of every empty partition of `conversation-events`."""
+    """Writes LogCreated as the first record of every empty partition of `conversation-events`.
+
+    Where an earlier run was cut off, the name that it chose is used again.
+    """
     name = topic_name(settings, CONVERSATION_EVENTS)
     consumer = manual_consumer(settings)
     await consumer.start()
     try:
         partitions = [TopicPartition(name, partition) for partition in range(count)]
-        consumer.assign(partitions)
         ends = await consumer.end_offsets(partitions)
+        empty = [place.partition for place in partitions if ends[place] == 0]
+        named = [place for place in partitions if ends[place] > 0]
+        if not empty:
+            return []
+        log_id = (await _name_of(consumer, named[0]) if named else None) or secrets.token_hex(4)
     finally:
         await consumer.stop()
-    empty = [partition.partition for partition, end in ends.items() if end == 0]
-    if not empty:
-        return []
-    log_id = secrets.token_hex(4)
     record = event_codec.encode(
         Event(
             event_id=f"log-{log_id}",
@@ -176,3 +185,12 @@ async def _name_logs(settings: Settings, count: int) -> list[str]:
     finally:
         await producer.stop()
     return [f"named the log of {name} {log_id} on {len(empty)} partitions"]
+
+
+async def _name_of(consumer: AIOKafkaConsumer, partition: TopicPartition) -> str | None:
+    """The log_id in the first record of a partition that has one; None where it is gone or is another record."""
+    consumer.assign([partition])
+    await consumer.seek_to_beginning(partition)
+    record = await asyncio.wait_for(consumer.getone(partition), FIRST_RECORD_TIMEOUT_S)
+    event = event_codec.decode(record.value)
+    return event.data.log_id if isinstance(event, Event) and isinstance(event.data, LogCreated) else None
