@@ -27,7 +27,7 @@ def code_of(error: ClientError) -> str:
     return str(error.response.get("Error", {}).get("Code", ""))
 
 
-def of_transport(error: Exception) -> bool:
+def of_transport(error: BaseException) -> bool:
     """The request may not have arrived, or S3 could not serve it: the same request again. An answer of 200 that
     carries an error counts here too; botocore turns it into a 500."""
     if isinstance(error, ClientError):
@@ -35,9 +35,9 @@ def of_transport(error: Exception) -> bool:
     return isinstance(error, (BotoCoreError, OSError)) and not isinstance(error, ParamValidationError)
 
 
-def worth_retrying(error: Exception) -> bool:
+def worth_retrying(error: BaseException) -> bool:
     """A wrong key or a missing bucket can be mended by an operator before the deadline; a name that is too long
-    cannot."""
+    cannot. A cancellation, which the retry loop shows too, is obeyed."""
     if isinstance(error, ClientError):
         return code_of(error) not in _FINAL
-    return not isinstance(error, (ParamValidationError, AssertionError))
+    return isinstance(error, Exception) and not isinstance(error, (ParamValidationError, AssertionError))

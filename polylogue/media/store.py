@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 SINGLE_PUT_BYTES = 5 * 1024 * 1024  # S3 takes no smaller part than this, except the last
 REQUEST_TIMEOUT_S = 30  # one request; botocore gives up at 25 s, this is for a server that trickles
-WAIT_INITIAL_S, WAIT_MAX_S = 0.2, 5.0
+WAIT_INITIAL_S, WAIT_MAX_S = 0.2, 3.0
+NO_TIME_S = 0.001  # stamina warns about 0
 CACHE_CONTROL = "public, max-age=31536000, immutable"  # a key is written once
 __all__ = [
     "AlreadyThere",
@@ -282,14 +283,14 @@ class ObjectStore:
 async def _retried(
     work: Callable[[], Awaitable[T]],
     deadline: float,
-    on: Callable[[Exception], bool],
+    on: Callable[[BaseException], bool],
     attempts: int | None = None,
 ) -> T:
     """Exponential back-off with jitter; at least one attempt."""
     async for attempt in stamina.retry_context(
         on=on,
         attempts=attempts,
-        timeout=max(0.0, deadline - time.monotonic()),
+        timeout=max(NO_TIME_S, deadline - time.monotonic()),
         wait_initial=WAIT_INITIAL_S,
         wait_max=WAIT_MAX_S,
         wait_jitter=WAIT_INITIAL_S,

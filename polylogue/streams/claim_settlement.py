@@ -14,7 +14,7 @@ from polylogue.infra.logs import get_logger
 from polylogue.infra.settings import Settings
 from polylogue.media.dimensions import HEAD_BYTES, image_size, wav_duration_ms
 from polylogue.media.sniff import MediaKind, sniff
-from polylogue.media.store import Conflict, ObjectStore, StorageUnavailableError, Upload
+from polylogue.media.store import NO_TIME_S, Conflict, ObjectStore, StorageUnavailableError, Upload
 from polylogue.media.urls import public_url
 from polylogue.schemas.claims import MediaClaim, SegmentRange, StoreMedia
 from polylogue.schemas.clock import now_ms
@@ -93,7 +93,9 @@ class ClaimSettlement:
 
     async def _read(self, claim: MediaClaim, segments: SegmentRange, deadline: float) -> Spooled | Gone:
         async for attempt in stamina.retry_context(
-            on=(KafkaError, TimeoutError), attempts=None, timeout=max(0.0, deadline - time.monotonic())
+            on=(KafkaError, TimeoutError),
+            attempts=None,
+            timeout=max(NO_TIME_S, deadline - time.monotonic()),
         ):
             with attempt:
                 self._progress()

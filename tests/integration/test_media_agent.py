@@ -160,12 +160,15 @@ async def test_another_agent_takes_over_within_15_seconds(prepared: Settings, tm
             media = [await play.produce(png(1000), requests_partition=number) for number in range(12)]
             for medium in media:
                 await outcome(log, medium)
+            # Some of these are under way when the first one dies.
+            media = [await play.produce(png(600_000), requests_partition=number) for number in range(12)]
             first.kill()
             killed = time.monotonic()
-            media = [await play.produce(png(1000), requests_partition=number) for number in range(12)]
+            media += [await play.produce(png(1000), requests_partition=number) for number in range(12)]
             for medium in media:
                 assert isinstance(await outcome(log, medium, timeout_s=15), MediaStored)
                 assert visible_outcomes(log.records, medium.claim)[1] == 1
+                assert stored_object(prepared, medium.claim)["data"] == medium.data
             assert time.monotonic() - killed < 15
 
 
@@ -195,15 +198,19 @@ async def test_waits_for_storage_that_comes_back_and_gives_up_at_the_deadline(
             impatient.process.send_signal(signal.SIGTERM)
             assert await impatient.ended(10) == 0
         await proxy.cut()
-        with agent(prepared, tmp_path, s3_endpoint_url=url, watchdog_s=4) as patient:
+        with agent(prepared, tmp_path, s3_endpoint_url=url, watchdog_s=6) as patient:
             await patient.ready()
             medium = await play.produce(png(7_000_000))
             other = await play.produce(png(1000))
             # Attempts count as progress, so the watchdog lets it wait for longer than its limit.
             with pytest.raises(TimeoutError):
-                await outcome(log, medium, timeout_s=8)
+                await outcome(log, medium, timeout_s=9)
+            # A stop in the middle of it acknowledges nothing.
+            patient.process.send_signal(signal.SIGTERM)
+            assert await patient.ended(10) == 0, patient.log
+        with agent(prepared, tmp_path, s3_endpoint_url=url) as successor:
+            await successor.ready()
             await proxy.restore()
             assert isinstance(await outcome(log, medium), MediaStored)
             assert isinstance(await outcome(log, other), MediaStored)
-            assert patient.process.poll() is None
         assert stored_object(prepared, medium.claim)["data"] == medium.data
