@@ -44,7 +44,7 @@ def ask(
 ) -> None:
     """Ask several models at once, and see their answers side by side.
 
-    Ctrl-C stops the models; a second one lets them go on without you. The exit code is 1 if every model failed, and 2
+    Ctrl-C stops the models; a second one leaves without waiting for the end. The exit code is 1 if every model failed, and 2
     if the question could not be asked.
     """
     from polylogue.cli.following import choose_view

@@ -15,6 +15,7 @@ from polylogue.client import ClientError, Comparison, PolylogueClient, Received
 EVERY_MODEL_FAILED = 1
 DETACHED = 130  # as a shell reports a command that Ctrl-C has ended
 TICK_S = 0.1
+STOP_REQUEST_S = 2.0
 
 
 def choose_view(*, as_json: bool, no_color: bool, measured: bool) -> View:
@@ -56,6 +57,8 @@ class Following:
             loop.remove_signal_handler(signal.SIGINT)
             ticking.cancel()
             if self._stopping is not None:
+                # Who leaves without waiting for the end still wants the models stopped.
+                await asyncio.wait([self._stopping], timeout=STOP_REQUEST_S)
                 self._stopping.cancel()
             self._view.finish(self.comparison)
         if self._reading.cancelled():
@@ -83,7 +86,7 @@ class Following:
             if self._reading is not None:
                 self._reading.cancel()
             return
-        self._view.say("Stopping the models; Ctrl-C again lets them go on without you.")
+        self._view.say("Stopping the models; Ctrl-C again leaves without waiting for the end.")
         self._stopping = asyncio.create_task(self._stop_models(self._stop(conversation_id)))
 
     async def _stop_models(self, request: Awaitable[None]) -> None:

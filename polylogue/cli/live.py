@@ -56,12 +56,14 @@ class LiveView:
 
     def say(self, line: str) -> None:
         if self._comparison is None:
-            self._console.print(Text(line, style="yellow"))
+            self._console.print(Text(line, style="yellow"), soft_wrap=True)
+            return
         self._said, self._stale = line, True
         self.tick()
 
     def finish(self, comparison: Comparison) -> None:
         self._live.stop()
+        self._comparison = None  # what is said from now on is not drawn over
         if not comparison.answers:
             return
         self._console.print(side_by_side(comparison, self._console.width, None))

@@ -77,8 +77,10 @@ class PlainView:
                 self._take(frame, "", frame.content)
             case frames.NoteFrame():
                 self._line(frame.model, f"note: {wording.clean(frame.message)}")
-            case frames.MediaFrame() | frames.MediaFailedFrame() if changed is not None:
+            case frames.MediaPendingFrame():
+                # This is where the medium stands in the answer; that it is stored is heard some time later.
                 self._flush(frame, "")
+            case frames.MediaFrame() | frames.MediaFailedFrame() if changed is not None:
                 self._line(frame.model, wording.medium(changed.media[frame.media_id], link=True))
             case frames.DoneFrame() if changed is not None:
                 self._flush(frame, "thinks")

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import http.client
 import json
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
 from aiokafka.errors import KafkaError
+from aiokafka.protocol.admin import DescribeGroupsRequest, DescribeGroupsRequest_v2
 
 from polylogue.infra.kafka import client_options
 from polylogue.infra.settings import Settings
@@ -42,13 +44,27 @@ class Group:
 async def groups(admin: AIOKafkaAdminClient) -> list[Group]:
     """Every consumer group of the cluster. Raises KafkaError."""
     names = [group for group, protocol in await admin.list_consumer_groups() if protocol == "consumer"]
-    answers = await admin.describe_consumer_groups(names) if names else []
+    by_node: dict[int, list[str]] = defaultdict(list)
+    for name in names:
+        by_node[await admin.find_coordinator(name)].append(name)
+    answers = [
+        await admin._send_request(_DescribeGroups(asked), node)  # noqa: SLF001  # see _DescribeGroups
+        for node, asked in by_node.items()
+    ]
     return [
         Group(state=state, members={member[0]: _assigned(member[4]) for member in members})
         for answer in answers
         for error, _, state, _, _, members, *_ in answer.groups
         if error == 0
     ]
+
+
+class _DescribeGroups(DescribeGroupsRequest):  # type: ignore[misc]  # aiokafka ships no types
+    """aiokafka 0.14 reads the answer to version 3 by the form of version 2, and so loses the connection."""
+
+    def prepare(self, versions: dict[int, tuple[int, int]]) -> DescribeGroupsRequest_v2:
+        del versions
+        return self.build(DescribeGroupsRequest_v2)
 
 
 def _assigned(raw: bytes) -> dict[str, frozenset[int]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -96,14 +97,13 @@ async def _first(work: asyncio.Task[Any], *others: asyncio.Task[Any]) -> bool:
 def _announce(url: str, home: Home, *, simulated: bool) -> None:
     models = SIMULATED_MODELS if simulated else REAL_MODELS
     where = "" if home.directory == Path(DEFAULT_HOME).resolve() else f" --url {url}"
-    command = os.path.relpath(Path(sys.argv[0])) if Path(sys.argv[0]).name == "polylogue" else "polylogue"
     print(
         f"""
 Polylogue is ready at {url}
 
 Three things to try in a second terminal:
 
-  {command} ask "Draw a red circle and describe it" --models {models}{where}
+  {_ourselves()} ask "Draw a red circle and describe it" --models {models}{where}
 
   curl -N {url}/api/compare-stream -H 'Content-Type: application/json' \\
     -d '{{"input_data": "Draw a blue square", "models": ["{models.split(",")[1]}"]}}'
@@ -113,6 +113,16 @@ Three things to try in a second terminal:
 Ctrl-C stops everything; the data stay in {home.directory}.""",
         flush=True,
     )
+
+
+def _ourselves() -> str:
+    """The command as the person can type it here."""
+    typed = Path(sys.argv[0])
+    found = shutil.which("polylogue")
+    if typed.name != "polylogue" or (found is not None and typed.exists() and typed.samefile(found)):
+        return "polylogue"
+    near = os.path.relpath(typed)
+    return str(typed) if near.startswith("..") else near
 
 
 def _port(host: str, wanted: int, *, asked: bool) -> int:

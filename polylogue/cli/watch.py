@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import time
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from polylogue.cli.ask import AsJson, NoColor, Save, Url
 from polylogue.cli.home import api_url
 from polylogue.cli.problems import Problem
+
+if TYPE_CHECKING:
+    from polylogue.client import PolylogueClient
+
+APPEARS_S = 5.0  # a turn that was submitted a moment ago is not in the tables yet
+ASK_EVERY_S = 0.2
 
 
 def watch(
@@ -35,7 +42,7 @@ def watch(
 
     async def work() -> int:
         async with PolylogueClient(api_url(url)) as client:
-            turn_id = turn or last_turn(await client.conversation(conversation))
+            turn_id = turn or await last_turn(client, conversation)
             following = Following(view)
             code = await following.run(client.follow(conversation, turn_id=turn_id))
             if save is not None:
@@ -48,9 +55,14 @@ def watch(
         raise Problem(f"{str(error).removesuffix('.')}; is `make run` running?") from error
 
 
-def last_turn(conversation: dict[str, object]) -> str:
+async def last_turn(client: PolylogueClient, conversation: str) -> str:
     """The id of the conversation's last turn. Raises Problem where it has none."""
-    found = conversation.get("last_turn_id")
-    if not isinstance(found, str):
-        raise Problem("This conversation has no turn yet.")
-    return found
+    import asyncio
+
+    deadline = time.monotonic() + APPEARS_S
+    while time.monotonic() < deadline:
+        found = (await client.conversation(conversation)).get("last_turn_id")
+        if isinstance(found, str):
+            return found
+        await asyncio.sleep(ASK_EVERY_S)
+    raise Problem("This conversation has no turn yet.")

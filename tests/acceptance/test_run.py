@@ -169,7 +169,8 @@ def stored_media(run: Run, conversation_id: str) -> list[dict[str, Any]]:
     def there() -> bool:
         found[:] = [
             medium
-            for message in run.get(f"/api/conversations/{conversation_id}")["messages"]
+            for turn in run.get(f"/api/conversations/{conversation_id}")["turns"]
+            for message in turn["messages"]
             for medium in message["media_urls"] or []
         ]
         return len(found) == 3 and all(medium["status"] == "stored" for medium in found)
@@ -229,7 +230,7 @@ def test_what_a_killed_run_leaves_is_cleared_by_the_next(data_dir: Path, tmp_pat
     killed.process.kill()
     killed.process.wait()
     run = start(data_dir)
-    assert run.get(f"/api/conversations/{conversation_id}")["messages"]
+    assert run.get(f"/api/conversations/{conversation_id}")["turns"]
     frames = ask(run, "--conversation", conversation_id)
     assert frames[-1]["type"] == "complete"
     first_lines = [

@@ -53,10 +53,18 @@ def test_plain_shows_thoughts_apart_and_before_the_answer() -> None:
     assert lines[:2] == ["a (thinks) | let me see", "a | It is 4."]
 
 
-def test_plain_shows_a_medium_with_type_size_and_link() -> None:
+def test_plain_shows_a_medium_with_type_size_and_link_and_cuts_the_text_where_it_stands() -> None:
     script = Script()
-    lines = plain(script.start("a"), script.pending("a"), script.chunk("a", "Look:"), script.media("a"))
-    assert lines[:2] == ["a | Look:", "a | image/png  12.3 kB  64×48  http://s3/m1.png"]
+    lines = plain(
+        script.start("a"),
+        script.chunk("a", "Look:"),
+        script.pending("a"),
+        script.chunk("a", "Is that "),
+        script.media("a"),
+        script.chunk("a", "it?"),
+        script.done("a"),
+    )
+    assert lines[:3] == ["a | Look:", "a | image/png  12.3 kB  64×48  http://s3/m1.png", "a | Is that it?"]
 
 
 def test_plain_ends_with_a_summary() -> None:
