@@ -1,0 +1,90 @@
+"""One batch, one transaction, on real Postgres: any cut gives the same rows, and who lost the partition writes none."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, NamedTuple
+
+import psycopg
+import pytest
+
+from polylogue.infra.postgres import connection_string
+from polylogue.infra.settings import Settings
+from polylogue.projections.batches import apply_batch
+from polylogue.projections.catalogue import PROJECTIONS
+from polylogue.projections.checkpoints import PartitionLostError, take
+from polylogue.projections.log_heads import LogHead
+from polylogue.projections.migrate import upgrade
+from polylogue.projections.protocol import Projection
+from polylogue.schemas.codec import event_codec
+from tests.support.events import Story, numbered, sample_story
+from tests.support.tables import (
+    ends,
+    tables,
+)
+
+pytestmark = pytest.mark.stack
+
+
+class Recorded(NamedTuple):
+    """A consumer's record, as far as a batch reads it."""
+
+    offset: int
+    value: bytes | None
+
+
+def _records(story: Story) -> list[Recorded]:
+    return [Recorded(offset, event_codec.encode(event)) for offset, event in numbered(story.events)]
+
+
+@asynccontextmanager
+async def connected(settings: Settings) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
+    async with await psycopg.AsyncConnection.connect(
+        connection_string(settings), autocommit=True
+    ) as connection:
+        yield connection
+
+
+@pytest.mark.parametrize("projection", PROJECTIONS, ids=lambda projection: projection.name)
+async def test_the_copy_that_lost_its_partition_writes_nothing(
+    prepared: Settings, projection: Projection
+) -> None:
+    records = _records(sample_story("c"))
+    head = LogHead("conversation-events", 0, 0, 1000, "aaaa")
+    async with connected(prepared) as first, connected(prepared) as second:
+        stale = await take(first, projection, head)
+        await apply_batch(second, projection, await take(second, projection, head), records[:20])
+        before = tables(prepared), ends(prepared)
+
+        with pytest.raises(PartitionLostError):
+            await apply_batch(first, projection, stale, records)
+
+    assert (tables(prepared), ends(prepared)) == before
+
+
+@pytest.mark.parametrize("projection", PROJECTIONS, ids=lambda projection: projection.name)
+@pytest.mark.parametrize("step", [1, 7, 40])
+async def test_batches_of_any_size_give_the_same_rows(
+    settings: Settings, projection: Projection, step: int
+) -> None:
+    story = sample_story("c")
+    if step == 7:
+        story.delete()
+    records = _records(story)
+    built = []
+    for size in (step, len(records)):
+        target = settings.model_copy(update={"database_schema": f"s{secrets.token_hex(4)}"})
+        upgrade(target)
+        async with connected(target) as connection:
+            checkpoint = await take(
+                connection, projection, LogHead("conversation-events", 0, 0, 1000, "aaaa")
+            )
+            for start in range(0, len(records), size):
+                applied = await apply_batch(connection, projection, checkpoint, records[start : start + size])
+                assert applied.refusal is None
+                checkpoint = applied.checkpoint
+        built.append(tables(target))
+
+    assert built[0] == built[1]
