@@ -16,7 +16,7 @@ from polylogue.infra.settings import Settings
 _SECRETS = re.compile(
     r"(?i)((?:x-amz-(?:signature|credential|security-token)|signature|awsaccesskeyid|key-pair-id|policy)=)[^&\s\"']+"
     r"|(\bbearer\s+)[^\s\"']+"
-    r"|(://[^/\s:@]+:)[^@\s/]+(?=@)"
+    r"|(://[^/\s:@]*:)[^@\s/]+(?=@)"
 )
 
 
@@ -30,6 +30,11 @@ def _redact_fields(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableM
         if isinstance(value, str):
             event[key] = redact(value)
     return event
+
+
+def _redact_line(_: Any, __: str, line: Any) -> str:
+    """Last of all, for what lay inside lists, dicts and exceptions until it was rendered."""
+    return redact(str(line))
 
 
 def configure_logs(settings: Settings, *, process: str) -> None:
@@ -61,7 +66,12 @@ def configure_logs(settings: Settings, *, process: str) -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _redact_fields, renderer],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                _redact_fields,
+                renderer,
+                _redact_line,
+            ],
         )
     )
     root = logging.getLogger()
