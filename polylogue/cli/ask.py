@@ -77,7 +77,9 @@ def run_ask(
     from polylogue.client import PolylogueClient, UnreachableError
 
     async def work() -> int:
-        async with PolylogueClient(url) as client:
+        async with PolylogueClient(
+            url, on_drop=lambda why: view.say(f"The connection dropped ({why}); resuming.")
+        ) as client:
             following = Following(view, stop=client.cancel)
             code = await following.run(
                 client.submit(prompt, models, conversation_id=conversation, system=system)

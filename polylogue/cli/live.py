@@ -11,8 +11,10 @@ from rich.table import Table
 from rich.text import Text
 
 from polylogue.cli import wording
+from polylogue.cli.plain import LOST
 from polylogue.client.answers import Answer, Comparison
 from polylogue.client.session import Received
+from polylogue.schemas import frames
 
 NARROWEST = 26  # columns of one answer, its frame included
 FRAME_COLUMNS = 4
@@ -35,11 +37,13 @@ class LiveView:
         self._comparison: Comparison | None = None
 
     def show(self, received: Received, changed: Answer | None, comparison: Comparison) -> None:
-        del received, changed
+        del changed
         if self._comparison is None:
             self._comparison = comparison
             self._live.start()
         self._stale = True
+        if isinstance(received.frame, frames.GapFrame) and received.frame.reason == "retention":
+            self.say(LOST)
         self.tick()
 
     def tick(self) -> None:

@@ -13,6 +13,8 @@ from polylogue.schemas import frames
 
 Write = Callable[[str], None]
 
+LOST = "Some of the answers is missing here: the log no longer has it."
+
 
 class View(Protocol):
     """Shows a turn while it arrives."""
@@ -68,8 +70,8 @@ class PlainView:
         match frame:
             case frames.TurnFrame():
                 self._write(f"> {wording.clean(frame.prompt)}")
-            case frames.GapFrame():
-                self._aside(f"Some of the stream is missing here ({frame.reason}).")
+            case frames.GapFrame() if frame.reason == "retention":
+                self._aside(LOST)
             case frames.ReasoningFrame():
                 self._take(frame, "thinks", frame.content)
             case frames.ChunkFrame():

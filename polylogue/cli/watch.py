@@ -41,7 +41,9 @@ def watch(
     view = choose_view(as_json=as_json, no_color=no_color, measured=False)
 
     async def work() -> int:
-        async with PolylogueClient(api_url(url)) as client:
+        async with PolylogueClient(
+            api_url(url), on_drop=lambda why: view.say(f"The connection dropped ({why}); resuming.")
+        ) as client:
             turn_id = turn or await last_turn(client, conversation)
             following = Following(view)
             code = await following.run(client.follow(conversation, turn_id=turn_id))

@@ -19,6 +19,11 @@ class Backoff:
     _waited_s: float = 0.0
     _random: random.Random = field(default_factory=random.Random)
 
+    @property
+    def fresh(self) -> bool:
+        """Whether nothing has been waited for since something arrived."""
+        return self._attempts == 0
+
     def next(self, at_least_s: float = 0.0) -> float | None:
         """Seconds to wait now; None when the patience is used up."""
         if self._waited_s >= self.patience_s:

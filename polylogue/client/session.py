@@ -60,7 +60,11 @@ class _Place:
 class PolylogueClient:
     """One connection pool to one API. Use it as an async context manager."""
 
-    def __init__(self, url: str, *, patience_s: float | None = None) -> None:
+    def __init__(
+        self, url: str, *, patience_s: float | None = None, on_drop: Callable[[str], None] = lambda _: None
+    ) -> None:
+        """`on_drop` is told, once an outage, why a stream has dropped; it is resumed all the same."""
+        self._on_drop = on_drop
         self.url = url.rstrip("/")
         self._patience_s = patience_s
         self._session: aiohttp.ClientSession | None = None
@@ -199,6 +203,8 @@ class PolylogueClient:
                 if not ever_connected:
                     raise UnreachableError(f"Nobody answers at {self.url}: {_why(error)}.") from error
                 reason = _why(error)
+            if backoff.fresh:
+                self._on_drop(reason.rstrip("."))
             wait_s = backoff.next(at_least_s)
             if wait_s is None:
                 raise ConnectionLostError(

@@ -32,6 +32,11 @@ class FakeApi:
         self._answers = list(answers)
         self.asked: list[web.Request] = []
         self.bodies: list[bytes] = []
+        self.dropped = 0
+
+    def drop(self, why: str) -> None:
+        assert why
+        self.dropped += 1
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         self.asked.append(request)
@@ -75,7 +80,7 @@ async def client_of(api: FakeApi, *, patience_s: float = 10) -> AsyncIterator[Po
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         async with PolylogueClient(
-            f"http://127.0.0.1:{runner.addresses[0][1]}/", patience_s=patience_s
+            f"http://127.0.0.1:{runner.addresses[0][1]}/", patience_s=patience_s, on_drop=api.drop
         ) as client:
             yield client
     finally:
@@ -109,6 +114,7 @@ async def test_a_dropped_stream_goes_on_after_the_last_whole_frame() -> None:
     api = FakeApi(stream(*first, cut=True), stream(*second), stream(*third))
     async with client_of(api) as client:
         assert await frames_of(client.submit("Hello", ["a"])) == first + second + third
+    assert api.dropped == 2
     assert api.calls == [
         ("POST", STREAM),
         ("GET", f"{RESUME}?turn={TURN}&after=00000002"),
