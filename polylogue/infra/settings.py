@@ -45,6 +45,10 @@ class Settings(BaseSettings):
     gateway_idle_timeout_s: Annotated[float, Field(gt=0)] = 60
     response_timeout_s: Annotated[float, Field(gt=0)] = 900
 
+    response_max_text_kb: Annotated[int, Field(gt=0)] = 4096
+    response_max_media: Annotated[int, Field(gt=0)] = 32
+    response_max_media_mb: Annotated[int, Field(gt=0)] = 640
+
     # Media
     media_max_size_mb: Annotated[int, Field(ge=1, le=1000)] = 100
     media_lifecycle_days: Annotated[int, Field(ge=1)] = 90

@@ -39,3 +39,10 @@ def _messages(start: StartTurn, model: str) -> tuple[Message, ...]:
         if message.role != "assistant" or message.model in (None, model)
     ]
     return (*messages, Message("user", start.prompt))
+
+
+def prompt_characters(start: StartTurn, model: str) -> int:
+    """How much text `model` is sent, for the estimate of its cost."""
+    return sum(
+        len(message.content) for message in _messages(start, model) if isinstance(message.content, str)
+    )

@@ -52,7 +52,7 @@ class ResponseLog:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        text, self._text, self._length = "".join(self._text), [], 0
+        text, self._text, self._length = _storable("".join(self._text)), [], 0
         for at in range(0, len(text), LONGEST_DELTA):
             self._append(self._kind(text=text[at : at + LONGEST_DELTA]))
 
@@ -92,3 +92,14 @@ class ResponseLog:
             self.send_text()
         except PartitionLostError:
             self.discard()  # the owner hears of it from the writer itself
+
+
+def _storable(text: str) -> str:
+    """Text as JSON and Postgres hold it: no NUL, no half of a surrogate pair (two halves that met are joined)."""
+    if "\x00" in text:
+        text = text.replace("\x00", "\ufffd")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text

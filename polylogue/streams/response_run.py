@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import uuid
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Literal
 
 from polylogue.infra.logs import get_logger
 from polylogue.infra.settings import Settings
-from polylogue.media.keys import object_key
-from polylogue.media.sniff import sniff
-from polylogue.schemas.base import MediaType, Payload
-from polylogue.schemas.claims import MediaClaim, RemoteSource, SegmentRange
-from polylogue.schemas.clock import now_ms, rfc3339
+from polylogue.schemas.base import Payload
+from polylogue.schemas.clock import now_ms
 from polylogue.schemas.commands import StartTurn
 from polylogue.schemas.events import (
     FailureClass,
-    MediaProduced,
-    MediaRefused,
     ReasoningAppended,
-    RefusalReason,
     ResponseCancelled,
     ResponseCompleted,
     ResponseFailed,
@@ -31,7 +24,9 @@ from polylogue.schemas.events import (
     Usage,
 )
 from polylogue.streams import runner_metrics as metrics
-from polylogue.streams.chat_request import chat_request
+from polylogue.streams.capacity import Capacity
+from polylogue.streams.chat_request import chat_request, prompt_characters
+from polylogue.streams.cost_meter import ResponseMeter, TurnMeter
 from polylogue.streams.gateway.catalogue import ModelInfo
 from polylogue.streams.gateway.client import Gateway
 from polylogue.streams.gateway.events import (
@@ -47,15 +42,14 @@ from polylogue.streams.gateway.events import (
     UpstreamError,
     UsageReported,
 )
+from polylogue.streams.media_production import MediaProduction
 from polylogue.streams.model_catalogue import ModelCatalogue
 from polylogue.streams.partition_writer import PartitionLostError
 from polylogue.streams.response_log import ResponseLog
 from polylogue.streams.segments import MediaOutbox
 
-MIB = 1024 * 1024
 StopReason = Literal["cancelled", "shutdown", "lost"]
 
-_EXTENSIONS: dict[MediaType, str] = {"image": "png", "audio": "wav", "video": "mp4"}
 _log = get_logger(__name__)
 
 
@@ -67,23 +61,31 @@ class RunnerTools:
     gateway: Gateway
     catalogue: ModelCatalogue
     outbox: MediaOutbox
-    capacity: asyncio.Semaphore  # responses that may be upstream at once
+    capacity: Capacity  # responses that may be upstream at once
 
 
 class ResponseRun:
     """One attempt of one response. `run` always ends it with one event, unless the partition was lost."""
 
     def __init__(
-        self, tools: RunnerTools, log: ResponseLog, start: StartTurn, model: str, info: ModelInfo | None
+        self,
+        tools: RunnerTools,
+        log: ResponseLog,
+        start: StartTurn,
+        model: str,
+        *,
+        info: ModelInfo | None,
+        turn_meter: TurnMeter,
     ) -> None:
         self._tools = tools
         self._log = log
         self._start = start
         self._model = model
         self._info = info
-        self._media_enabled = tools.settings.enable_media_responses
-        self._media_count = 0
-        self._claims: set[asyncio.Task[None]] = set()
+        self._media = MediaProduction(tools.settings, tools.outbox, log, model)
+        self._meter = ResponseMeter(turn_meter, info, prompt_characters(start, model))
+        self._turn_meter = turn_meter
+        self._text_bytes = 0
         self._usage: Usage | None = None
         self._cost: int | None = None
         self._began = asyncio.get_running_loop().time()
@@ -117,7 +119,7 @@ class ResponseRun:
 
     async def _settle(self, end: Payload) -> None:
         """Waits for the end and every claim. A stop that comes now comes too late; a lost partition fails the wait."""
-        settled = asyncio.gather(self._log.event(end), *self._claims)
+        settled = asyncio.gather(self._log.event(end), *self._media.claims)
         while not settled.done():
             try:
                 await asyncio.shield(settled)
@@ -128,14 +130,15 @@ class ResponseRun:
     async def _ask(self) -> Payload | None:
         if self._stop_reason is not None:
             return self._stopped(self._stop_reason)
-        if self._tools.capacity.locked():
-            self._log.event(ResponseQueued(position=1))
-        async with self._tools.capacity:
-            self._log.event(ResponseStarted(model=self._model, media_enabled=self._media_enabled))
+        async with self._tools.capacity.slot(self._log.command.conversation_id, self._queued):
+            self._log.event(ResponseStarted(model=self._model, media_enabled=self._media.enabled))
             return await self._stream()
 
+    def _queued(self, position: int) -> None:
+        self._log.event(ResponseQueued(position=position))
+
     async def _stream(self) -> Payload | None:
-        question = chat_request(self._start, self._model, self._info, media_enabled=self._media_enabled)
+        question = chat_request(self._start, self._model, self._info, media_enabled=self._media.enabled)
         try:
             async with (
                 asyncio.timeout(self._tools.settings.response_timeout_s),
@@ -143,7 +146,7 @@ class ResponseRun:
             ):
                 async for events in stream:
                     for event in events:
-                        end = await self._take(event)
+                        end = await self._take(event) or self._over_budget()
                         if end is not None:
                             return end
                     await self._log.writer.drain()
@@ -163,19 +166,20 @@ class ResponseRun:
         """Writes one event of the gateway; returns the end of the response where it is that."""
         match event:
             case TextDelta(text):
-                self._saw_token()
+                self._saw_text(text)
                 self._log.text(text)
             case ReasoningDelta(text):
-                self._saw_token()
+                self._saw_text(text)
                 self._log.text(text, ReasoningAppended)
             case MediaBytes():
                 self._saw_token()
-                await self._produce(event)
+                self._meter.picture()
+                await self._media.produce(event)
             case MediaRemote():
                 self._saw_token()
-                self._produce_remote(event)
+                self._media.produce_remote(event)
             case BadMedia(media_type, reason, message):
-                self._refuse(media_type, reason, message)
+                self._media.refuse(media_type, reason, message)
             case Noted(code, message):
                 self._log.event(ResponseNoted(code=code, message=message))
             case UsageReported(usage, cost):
@@ -186,8 +190,9 @@ class ResponseRun:
                 return ResponseCompleted(
                     finish_reason=finish_reason,
                     native_finish_reason=native,
-                    usage=self._usage,
-                    cost_usd_micros=self._cost,
+                    usage=self._final_usage,
+                    cost_usd_micros=self._final_cost,
+                    cost_estimated=self._cost is None and self._final_cost is not None,
                     time_to_first_token_ms=self._first_token_ms,
                     duration_ms=self._elapsed_ms(),
                 )
@@ -195,101 +200,12 @@ class ResponseRun:
                 return self._failed(failure_class, message, retryable=retryable)
         return None
 
-    async def _produce(self, medium: MediaBytes) -> None:
-        limit = self._tools.settings.media_max_size_mb
-        if not self._media_enabled:
-            self._refuse(medium.media_type, "disabled", "Media are switched off here; the text is complete.")
-            return
-        if len(medium.data) > limit * MIB:
-            self._refuse(
-                medium.media_type, "too_large", f"The file is larger than the {limit} MB that are allowed."
-            )
-            return
-        kind = sniff(medium.data)
-        media_type = kind.media_type if kind else medium.media_type
-        media_id = self._next_media_id()
-        segments = await self._tools.outbox.write_segments(media_id, medium.data, medium.sha256)
-        self._claim(
-            media_id,
-            media_type,
-            extension=kind.format if kind else _EXTENSIONS[media_type],
-            content_type=kind.content_type
-            if kind
-            else medium.declared_content_type or "application/octet-stream",
-            declared_content_type=medium.declared_content_type,
-            segments=segments,
-        )
-
-    def _produce_remote(self, medium: MediaRemote) -> None:
-        if not self._media_enabled:
-            self._refuse(medium.media_type, "disabled", "Media are switched off here; the text is complete.")
-            return
-        extension = _EXTENSIONS[medium.media_type]
-        self._claim(
-            self._next_media_id(),
-            medium.media_type,
-            extension=extension,
-            content_type=medium.declared_content_type or f"{medium.media_type}/{extension}",
-            declared_content_type=medium.declared_content_type,
-            remote=RemoteSource(url=medium.url),
-        )
-
-    def _claim(
-        self,
-        media_id: str,
-        media_type: MediaType,
-        *,
-        extension: str,
-        content_type: str,
-        declared_content_type: str | None,
-        segments: SegmentRange | None = None,
-        remote: RemoteSource | None = None,
-    ) -> None:
-        """MediaProduced first, then the claim: whoever finds the first without an outcome sends the second again."""
-        command = self._log.command
-        day = rfc3339()[:10].replace("-", "")
-        claim = MediaClaim(
-            media_id=media_id,
-            media_type=media_type,
-            conversation_id=command.conversation_id,
-            turn_id=command.turn_id,
-            response_id=self._log.response_id,
-            owner_id=command.owner_id,
-            model=self._model,
-            key=object_key(media_type, command.conversation_id, self._model, day, media_id, extension),
-            format=extension,
-            content_type=content_type,
-            declared_content_type=declared_content_type,
-            answer_partition=self._log.writer.partition,
-            segments=segments,
-            remote=remote,
-        )
-        produced = self._log.event(MediaProduced(claim=claim))
-        self._claims.add(asyncio.create_task(self._send_claim(claim, produced), name=f"claim-{media_id}"))
-
-    async def _send_claim(self, claim: MediaClaim, produced: asyncio.Future[int]) -> None:
-        produced_at_ms = await asyncio.shield(produced)
-        await self._tools.outbox.send_claim(claim, produced_at_ms, self._log.command.traceparent)
-
-    def _refuse(self, media_type: MediaType, reason: RefusalReason, message: str) -> None:
-        self._log.event(
-            MediaRefused(
-                media_id=self._next_media_id(), media_type=media_type, reason=reason, message=message
-            )
-        )
-
-    def _next_media_id(self) -> str:
-        """Deterministic within an attempt; another attempt's bytes never count as this one's."""
-        self._media_count += 1
-        name = f"{self._log.response_id}.{self._log.attempt}.{self._media_count}"
-        return uuid.uuid5(uuid.NAMESPACE_OID, name).hex
-
     def _stopped(self, reason: StopReason) -> Payload | None:
         if reason == "lost":
             return None
         if reason == "cancelled":
             return ResponseCancelled(
-                usage=self._usage, cost_usd_micros=self._cost, duration_ms=self._elapsed_ms()
+                usage=self._final_usage, cost_usd_micros=self._final_cost, duration_ms=self._elapsed_ms()
             )
         return self._failed(
             "interrupted", "The server was stopped while the model answered; try again.", retryable=True
@@ -304,6 +220,35 @@ class ResponseRun:
             cost_usd_micros=self._cost,
             duration_ms=self._elapsed_ms(),
         )
+
+    def _over_budget(self) -> Payload | None:
+        if self._turn_meter.exhausted:
+            return ResponseCancelled(
+                reason="cost_limit",
+                usage=self._final_usage,
+                cost_usd_micros=self._final_cost,
+                duration_ms=self._elapsed_ms(),
+            )
+        limit = self._tools.settings.response_max_text_kb
+        if self._text_bytes > limit * 1024:
+            return self._failed(
+                "limit", f"The answer is longer than the {limit} KB that are allowed.", retryable=False
+            )
+        return None
+
+    @property
+    def _final_usage(self) -> Usage | None:
+        """As the gateway reported it; after a stop it reports nothing, and an estimate says that it is one."""
+        return self._usage or self._meter.usage
+
+    @property
+    def _final_cost(self) -> int | None:
+        return self._meter.cost if self._cost is None else self._cost
+
+    def _saw_text(self, text: str) -> None:
+        self._saw_token()
+        self._text_bytes += len(text.encode())
+        self._meter.text(len(text))
 
     def _saw_token(self) -> None:
         if self._first_token_ms is None:
@@ -326,7 +271,7 @@ class ResponseRun:
             outcome=outcome,
             duration_ms=self._elapsed_ms(),
             time_to_first_token_ms=self._first_token_ms,
-            media=self._media_count,
+            media=self._media.count,
             traceparent=self._log.command.traceparent,
             at_ms=now_ms(),
         )

@@ -16,6 +16,7 @@ from polylogue.infra.settings import Settings
 from polylogue.infra.topics import COMMANDS, COMMANDS_DLQ, topic_name
 from polylogue.streams import runner_metrics as metrics
 from polylogue.streams.assignment import Membership, rebalance
+from polylogue.streams.capacity import Capacity
 from polylogue.streams.dead_letters import DeadLetters
 from polylogue.streams.gateway.client import Gateway
 from polylogue.streams.model_catalogue import ModelCatalogue
@@ -55,7 +56,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
             gateway=gateway,
             catalogue=ModelCatalogue(gateway),
             outbox=outbox,
-            capacity=asyncio.Semaphore(settings.runner_max_responses),
+            capacity=Capacity(settings.runner_max_responses),
         )
         runner = Runner(settings, tools, dead_letters)
         try:

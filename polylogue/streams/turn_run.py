@@ -16,6 +16,7 @@ from polylogue.schemas.events import (
     ResponseFailed,
     ResponseSlot,
 )
+from polylogue.streams.cost_meter import TurnMeter
 from polylogue.streams.partition_writer import PartitionLostError, PartitionWriter
 from polylogue.streams.response_log import ResponseLog
 from polylogue.streams.response_run import ResponseRun, RunnerTools, StopReason
@@ -45,6 +46,7 @@ class TurnRun:
         self._plan = plan
         self._start = start
         self._refusal = refusal
+        self._meter = TurnMeter(start.max_cost_usd_micros)
         self._stopped: dict[str, StopReason] = {}
         self._running: dict[str, ResponseRun] = {}
 
@@ -99,7 +101,7 @@ class TurnRun:
             if plan.step == "restart":
                 log = replace(log, attempt=plan.attempt + 1, sequence=0)
             info = await self._tools.catalogue.find(slot.model)
-            run = ResponseRun(self._tools, log, self._start, slot.model, info)
+            run = ResponseRun(self._tools, log, self._start, slot.model, info=info, turn_meter=self._meter)
             self._running[slot.response_id] = run
             if slot.response_id in self._stopped:
                 run.stop(self._stopped[slot.response_id])

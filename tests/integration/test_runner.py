@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import AsyncIterator, Iterator
 
+import msgspec
 import pytest
 
 from polylogue.infra.kafka import partition_for
@@ -17,11 +18,12 @@ from polylogue.schemas.events import (
     ResponseCancelled,
     ResponseCompleted,
     ResponseFailed,
+    ResponseQueued,
     ResponseStarted,
     TextAppended,
 )
 from polylogue.streams.log_reader import read_to_end
-from tests.support.log import PARTITIONS, Log, of_type, open_log
+from tests.support.log import PARTITIONS, Log, of_type, open_log, start_turn
 from tests.support.processes import Simulator, process, simulator, wait_until
 
 ENDS = (ResponseCompleted, ResponseFailed, ResponseCancelled)
@@ -219,6 +221,44 @@ async def test_a_stopped_runner_ends_its_responses_as_interrupted_and_leaves_the
         await log.wait_for(
             other.conversation_id, lambda seen: bool(of_type(seen, *ENDS)), "the next one", within_s=5
         )
+
+
+async def test_a_turn_that_reaches_its_cost_cap_is_stopped_and_keeps_its_text(
+    runner_settings: Settings, log: Log
+) -> None:
+    turn = start_turn("sim/slow:pace=5ms:tokens=4000", "sim/slow:pace=5ms:tokens=4000")
+    capped = msgspec.structs.replace(turn.data, max_cost_usd_micros=60)
+    with process("runner", runner_settings):
+        await log.command(msgspec.structs.replace(turn, data=capped))
+        events = await log.wait_for(
+            turn.conversation_id, lambda seen: len(of_type(seen, *ENDS)) == 2, "both ends"
+        )
+    ends = [event.data for event in of_type(events, *ENDS)]
+    assert [end.reason for end in ends] == ["cost_limit", "cost_limit"]
+    assert all(end.usage.estimated for end in ends)
+    assert of_type(events, TextAppended)
+
+
+async def test_responses_beyond_the_limit_wait_and_say_so(runner_settings: Settings, log: Log) -> None:
+    with process("runner", runner_settings, RUNNER_MAX_RESPONSES="1"):
+        turn = await log.start_turn("sim/text:pace=1ms", "sim/text:pace=1ms", "sim/text:pace=1ms")
+        events = await log.wait_for(
+            turn.conversation_id, lambda seen: len(of_type(seen, ResponseCompleted)) == 3, "three ends"
+        )
+    queued = of_type(events, ResponseQueued)
+    assert {event.response_id: event.data.position for event in queued} == {
+        f"{turn.turn_id}-2": 1,
+        f"{turn.turn_id}-3": 2,
+    }
+
+
+async def test_media_switched_off_leave_the_text_unharmed(runner_settings: Settings, log: Log) -> None:
+    with process("runner", runner_settings, ENABLE_MEDIA_RESPONSES="false"):
+        turn = await log.start_turn("sim/painter")
+        events = await log.wait_for(turn.conversation_id, lambda seen: bool(of_type(seen, *ENDS)), "the end")
+    assert of_type(events, ResponseCompleted)
+    assert of_type(events, TextAppended)
+    assert not of_type(events, MediaProduced)
 
 
 def _partition(conversation_id: str) -> int:

@@ -94,6 +94,19 @@ async def test_waiting_text_of_a_lost_partition_is_forgotten_without_a_sound() -
         log.event(ResponseNoted(code="c", message="m"))
 
 
+@pytest.mark.parametrize(
+    ("pieces", "stored"),
+    [(["a\x00b"], "a\ufffdb"), (["\ud83d", "\ude00"], "😀"), (["x\ud83d"], "x\ufffd"), (["ü"], "ü")],
+)
+async def test_text_that_no_table_can_hold_is_mended(pieces: list[str], stored: str) -> None:
+    sink = Sink()
+    log = response_log(sink)
+    for piece in pieces:
+        log.text(piece)
+    log.send_text()
+    assert [event.data.text for event in sink.events] == [stored]
+
+
 def _runs(given_pieces) -> list[tuple[type, str]]:
     """Neighbouring text of one kind joined, empty text left out."""
     runs: list[tuple[type, str]] = []

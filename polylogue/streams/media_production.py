@@ -1,0 +1,144 @@
+"""From the bytes that a model sent to a medium: its segments, its MediaProduced, its claim."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+
+from polylogue.infra.settings import Settings
+from polylogue.media.keys import object_key
+from polylogue.media.sniff import sniff
+from polylogue.schemas.base import MediaType
+from polylogue.schemas.claims import MediaClaim, RemoteSource, SegmentRange
+from polylogue.schemas.clock import rfc3339
+from polylogue.schemas.events import MediaProduced, MediaRefused, RefusalReason
+from polylogue.streams.gateway.events import MediaBytes, MediaRemote
+from polylogue.streams.response_log import ResponseLog
+from polylogue.streams.segments import MediaOutbox
+
+MIB = 1024 * 1024
+
+_EXTENSIONS: dict[MediaType, str] = {"image": "png", "audio": "wav", "video": "mp4"}
+
+
+class MediaProduction:
+    """The media of one attempt of a response, in the order in which they came."""
+
+    def __init__(self, settings: Settings, outbox: MediaOutbox, log: ResponseLog, model: str) -> None:
+        self.enabled = settings.enable_media_responses  # read once: it holds to the end of the response
+        self.count = 0
+        self.size_bytes = 0
+        self._settings = settings
+        self._outbox = outbox
+        self._log = log
+        self._model = model
+        self._claims: set[asyncio.Task[None]] = set()
+
+    @property
+    def claims(self) -> set[asyncio.Task[None]]:
+        """Done when Kafka has the claims."""
+        return self._claims
+
+    async def produce(self, medium: MediaBytes) -> None:
+        if self._refused(medium.media_type, len(medium.data)):
+            return
+        kind = sniff(medium.data)
+        media_type = kind.media_type if kind else medium.media_type
+        media_id = self._next_media_id()
+        self.size_bytes += len(medium.data)
+        segments = await self._outbox.write_segments(media_id, medium.data, medium.sha256)
+        # What cannot be recognised is claimed all the same: the agent judges it, and its verdict is an event.
+        self._claim(
+            media_id,
+            media_type,
+            extension=kind.format if kind else _EXTENSIONS[media_type],
+            content_type=kind.content_type
+            if kind
+            else medium.declared_content_type or "application/octet-stream",
+            declared_content_type=medium.declared_content_type,
+            segments=segments,
+        )
+
+    def produce_remote(self, medium: MediaRemote) -> None:
+        if self._refused(medium.media_type, 0):
+            return
+        extension = _EXTENSIONS[medium.media_type]
+        self._claim(
+            self._next_media_id(),
+            medium.media_type,
+            extension=extension,
+            content_type=medium.declared_content_type or f"{medium.media_type}/{extension}",
+            declared_content_type=medium.declared_content_type,
+            remote=RemoteSource(url=medium.url),
+        )
+
+    def refuse(self, media_type: MediaType, reason: RefusalReason, message: str) -> None:
+        self._log.event(
+            MediaRefused(
+                media_id=self._next_media_id(), media_type=media_type, reason=reason, message=message
+            )
+        )
+
+    def _refused(self, media_type: MediaType, size_bytes: int) -> bool:
+        settings = self._settings
+        if not self.enabled:
+            self.refuse(media_type, "disabled", "Media are switched off here; the text is complete.")
+        elif size_bytes > settings.media_max_size_mb * MIB:
+            limit = settings.media_max_size_mb
+            self.refuse(media_type, "too_large", f"The file is larger than the {limit} MB that are allowed.")
+        elif self.count >= settings.response_max_media:
+            limit = settings.response_max_media
+            self.refuse(
+                media_type, "overloaded", f"One answer may hold {limit} files; this one was left out."
+            )
+        elif self.size_bytes + size_bytes > settings.response_max_media_mb * MIB:
+            limit = settings.response_max_media_mb
+            self.refuse(
+                media_type, "overloaded", f"One answer may hold {limit} MB of files; this one was left out."
+            )
+        else:
+            return False
+        return True
+
+    def _claim(
+        self,
+        media_id: str,
+        media_type: MediaType,
+        *,
+        extension: str,
+        content_type: str,
+        declared_content_type: str | None,
+        segments: SegmentRange | None = None,
+        remote: RemoteSource | None = None,
+    ) -> None:
+        """MediaProduced first, then the claim: whoever finds the first without an outcome sends the second again."""
+        command = self._log.command
+        day = rfc3339()[:10].replace("-", "")
+        claim = MediaClaim(
+            media_id=media_id,
+            media_type=media_type,
+            conversation_id=command.conversation_id,
+            turn_id=command.turn_id,
+            response_id=self._log.response_id,
+            owner_id=command.owner_id,
+            model=self._model,
+            key=object_key(media_type, command.conversation_id, self._model, day, media_id, extension),
+            format=extension,
+            content_type=content_type,
+            declared_content_type=declared_content_type,
+            answer_partition=self._log.writer.partition,
+            segments=segments,
+            remote=remote,
+        )
+        produced = self._log.event(MediaProduced(claim=claim))
+        self._claims.add(asyncio.create_task(self._send_claim(claim, produced), name=f"claim-{media_id}"))
+
+    async def _send_claim(self, claim: MediaClaim, produced: asyncio.Future[int]) -> None:
+        produced_at_ms = await asyncio.shield(produced)
+        await self._outbox.send_claim(claim, produced_at_ms, self._log.command.traceparent)
+
+    def _next_media_id(self) -> str:
+        """Deterministic within an attempt; another attempt's bytes never count as this one's."""
+        self.count += 1
+        name = f"{self._log.response_id}.{self._log.attempt}.{self.count}"
+        return uuid.uuid5(uuid.NAMESPACE_OID, name).hex
