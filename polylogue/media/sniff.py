@@ -131,7 +131,7 @@ def _is_aac(head: bytes) -> bool:
 def _is_mp3(head: bytes) -> bool:
     if not head.startswith(b"ID3"):
         return _is_mp3_frame(head, 0)
-    if len(head) < 10 or head[3] == 0xFF or any(byte & 0x80 for byte in head[6:10]):
+    if len(head) < 10 or head[3] not in (2, 3, 4) or any(byte & 0x80 for byte in head[6:10]):
         return False
     size = 0
     for byte in head[6:10]:

@@ -11,7 +11,7 @@ import logging
 import os
 from collections import defaultdict
 from collections.abc import Collection
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from typing import Any, NoReturn
 
 from aiokafka.errors import KafkaError
@@ -161,7 +161,8 @@ async def _connected(producer: ReplaceableProducer, stop: asyncio.Event) -> None
             return await producer.start()
         except KafkaError as error:
             log.warning("kafka_unreachable", error=type(error).__name__)
-        await asyncio.wait([asyncio.ensure_future(stop.wait())], timeout=1.0)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), 1.0)
     return None
 
 
