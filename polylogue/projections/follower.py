@@ -61,6 +61,7 @@ class Follower(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         self._log = log.bind(projection=projection.name, version=projection.version)
         self._postgres = Patience("postgres", stop, self._log)
         self._kafka = Patience("kafka", stop, self._log)
+        self._tables = Patience("tables", stop, self._log)
         self._log_names = Patience("log_name", stop, self._log)
         self._topic = topic_name(settings, CONVERSATION_EVENTS)
 
@@ -160,10 +161,16 @@ class Follower(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
                 self._halt(consumer, place, Refusal(heads[place.partition].end, str(error)))
             except IllegalStateError:
                 return  # revoked meanwhile
+            except psycopg.errors.UndefinedTable:
+                schema = self._settings.database_schema
+                missing = LookupError(f"schema {schema} has no tables yet; `polylogue run` makes them")
+                await self._tables.wait(missing)
+                return
             except (psycopg.OperationalError, psycopg.InterfaceError) as error:
                 await self._postgres.wait(error)
                 return
             else:
+                self._tables.over()
                 self._postgres.over()
                 self._owned[place] = checkpoint
 

@@ -15,11 +15,14 @@ from pydantic import PostgresDsn
 
 from polylogue.infra.postgres import connection_string
 from polylogue.infra.settings import Settings
+from polylogue.infra.topic_admin import apply_topics
 from polylogue.infra.topics import CONVERSATION_EVENTS, topic_name
 from polylogue.projections.catalogue import PROJECTIONS
+from polylogue.projections.migrate import upgrade
 from tests.support.events import Story, interleave, produce_events, produce_raw, sample_story
 from tests.support.processes import process
 from tests.support.tables import (
+    PARTITIONS,
     assert_equal_to_replay,
     caught_up,
     ends,
@@ -224,3 +227,19 @@ async def test_while_postgres_is_away_the_projector_waits_and_loses_nothing(prep
 
 def _lines(logs: Sequence[Mapping[str, Any]], event: str) -> list[Mapping[str, Any]]:
     return [line for line in logs if line["event"] == event]
+
+
+async def test_a_projector_that_starts_before_its_topics_and_tables_waits_for_them(
+    settings: Settings,
+) -> None:
+    story = sample_story(id_on(0))
+    with structlog.testing.capture_logs() as logs:
+        async with projector(settings):
+            await apply_topics(settings, partitions=PARTITIONS)
+            await produce_events(settings, story.events)
+            await until(lambda: len(_lines(logs, "tables_away")) == len(PROJECTIONS))
+            await asyncio.to_thread(upgrade, settings)
+            await caught_up(settings)
+
+    assert len(_lines(logs, "tables_back")) == len(PROJECTIONS)
+    await assert_equal_to_replay(settings)
