@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 SINGLE_PUT_BYTES = 5 * 1024 * 1024  # S3 takes no smaller part than this, except the last
 REQUEST_TIMEOUT_S = 30  # one request; botocore gives up at 25 s, this is for a server that trickles
 WAIT_INITIAL_S, WAIT_MAX_S = 0.2, 3.0
-NO_TIME_S = 0.001  # stamina warns about 0
+NO_TIME_S = 1e-9  # over after the first attempt; stamina warns about 0
 CACHE_CONTROL = "public, max-age=31536000, immutable"  # a key is written once
 __all__ = [
     "AlreadyThere",

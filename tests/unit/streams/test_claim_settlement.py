@@ -1,0 +1,186 @@
+"""Which outcome a claim ends in, case by case, with a store and a log that say what the case needs."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import struct
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import pytest
+from aiokafka.errors import KafkaConnectionError
+
+from polylogue.infra.settings import load_settings
+from polylogue.media.store import AlreadyThere, Conflict, ObjectHead, StorageUnavailableError, Stored, Upload
+from polylogue.schemas.claims import MediaClaim, RemoteSource, SegmentRange, StoreMedia
+from polylogue.schemas.clock import now_ms
+from polylogue.schemas.codec import event_codec, usage_codec
+from polylogue.schemas.envelope import Request
+from polylogue.schemas.events import MediaOutcome, MediaStored
+from polylogue.streams.claim_settlement import ClaimSettlement
+from polylogue.streams.media_outcomes import outcome_event, usage_event
+from polylogue.streams.segment_reader import Gone, Spooled
+
+PNG = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR" + struct.pack(">II", 40, 30) + bytes(100)
+SHA256 = hashlib.sha256(PNG).hexdigest()
+SETTINGS = load_settings(_env_file=None, media_max_size_mb=1, s3_endpoint_url="http://127.0.0.1:1")
+CLAIM = MediaClaim(
+    media_id="m1",
+    media_type="image",
+    conversation_id="c1",
+    turn_id="t1",
+    response_id="t1-1",
+    owner_id="local",
+    model="sim/painter",
+    key="media/image/c1/sim%2Fpainter/20260102_m1.png",
+    format="png",
+    content_type="image/png",
+    answer_partition=0,
+    segments=SegmentRange(
+        partition=0, first_offset=0, last_offset=0, count=1, size_bytes=len(PNG), sha256=SHA256
+    ),
+    cost_usd_micros=7,
+)
+
+
+@dataclass
+class Store:
+    there: ObjectHead | None = None
+    result: Any = field(default_factory=Stored)
+    uploads: list[tuple[str, Upload]] = field(default_factory=list)
+    down: bool = False
+
+    async def head(self, key: str, *, deadline: float) -> ObjectHead | None:
+        if self.down:
+            raise StorageUnavailableError("S3 cannot be used")
+        return self.there
+
+    async def get(self, key: str, *, deadline: float, first_bytes: int | None = None) -> bytes:
+        return PNG[:first_bytes]
+
+    async def put(self, key: str, upload: Upload, *, deadline: float) -> Any:
+        self.uploads.append((key, upload))
+        return self.result
+
+
+@dataclass
+class Reader:
+    data: bytes = PNG
+    gone: Gone | None = None
+    complete: bool = True
+    error: Exception | None = None
+    reads: int = 0
+
+    async def read(self, media_id: str, segments: SegmentRange) -> Spooled | Gone:
+        self.reads += 1
+        if self.error is not None:
+            raise self.error
+        sha256 = hashlib.sha256(self.data).hexdigest()
+        return self.gone or Spooled(io.BytesIO(self.data), len(self.data), sha256, complete=self.complete)
+
+
+async def settle(
+    claim: MediaClaim = CLAIM, store: Store | None = None, reader: Reader | None = None, age_s: float = 0
+) -> MediaOutcome:
+    settlement = ClaimSettlement(SETTINGS, store or Store(), reader or Reader())  # type: ignore[arg-type]
+    return await settlement.settle(StoreMedia(claim=claim, produced_at_ms=now_ms() - int(age_s * 1000)))
+
+
+def claim_of(data: bytes, **changes: Any) -> MediaClaim:
+    segments = msgspec.structs.replace(
+        CLAIM.segments, size_bytes=len(data), sha256=hashlib.sha256(data).hexdigest()
+    )
+    return msgspec.structs.replace(CLAIM, segments=segments, **changes)
+
+
+async def test_what_is_stored_is_described_by_its_bytes() -> None:
+    store = Store()
+    claim = msgspec.structs.replace(CLAIM, content_type="image/jpeg", format="jpg")
+    done = await settle(claim, store)
+    assert isinstance(done, MediaStored)
+    assert (done.content_type, done.format, done.declared_content_type) == ("image/png", "png", "image/jpeg")
+    assert (done.width, done.height, done.sha256, done.size_bytes) == (40, 30, SHA256, len(PNG))
+    assert done.url.startswith("http://127.0.0.1:1/polylogue-media/media/")
+    ((key, upload),) = store.uploads
+    assert (key, upload.content_type, upload.sha256) == (CLAIM.key, "image/png", SHA256)
+
+
+async def test_an_equal_object_is_adopted_without_reading_the_log() -> None:
+    store, reader = Store(there=ObjectHead(len(PNG), "image/png", SHA256)), Reader()
+    assert await settle(store=store, reader=reader) == await settle()
+    assert (store.uploads, reader.reads) == ([], 0)
+
+
+async def test_an_object_that_another_attempt_wrote_meanwhile_gives_the_same_outcome() -> None:
+    adopted = AlreadyThere(ObjectHead(len(PNG), "image/png", SHA256))
+    assert await settle(store=Store(result=adopted)) == await settle()
+
+
+@pytest.mark.parametrize(
+    "store",
+    [Store(there=ObjectHead(1, "image/png", "other")), Store(result=Conflict(ObjectHead(1, "x", None)))],
+)
+async def test_another_object_under_the_key_stays_and_the_medium_fails(store: Store) -> None:
+    assert (await settle(store=store)).reason == "internal"
+
+
+@pytest.mark.parametrize(
+    ("claim", "reader", "outcome", "reason"),
+    [
+        (CLAIM, Reader(data=PNG + b"x"), "MediaRejected", "size_mismatch"),
+        (CLAIM, Reader(data=b"x" + PNG[1:]), "MediaRejected", "hash_mismatch"),
+        (CLAIM, Reader(data=PNG[:9], complete=False), "MediaFailed", "missing_segments"),
+        (CLAIM, Reader(gone=Gone("expired")), "MediaFailed", "expired"),
+        (CLAIM, Reader(gone=Gone("missing_segments")), "MediaFailed", "missing_segments"),
+        (claim_of(b"<svg/>"), Reader(data=b"<svg/>"), "MediaRejected", "unsupported_type"),
+        (claim_of(b""), Reader(), "MediaRejected", "empty"),
+        (claim_of(bytes(1024 * 1024 + 1)), Reader(), "MediaRejected", "too_large"),
+        (msgspec.structs.replace(CLAIM, segments=None), Reader(), "MediaFailed", "internal"),
+        (
+            msgspec.structs.replace(CLAIM, segments=None, remote=RemoteSource(url="https://x.invalid/")),
+            Reader(),
+            "MediaFailed",
+            "fetch_failed",
+        ),
+        (CLAIM, Reader(error=ZeroDivisionError()), "MediaFailed", "internal"),
+    ],
+)
+async def test_what_cannot_be_stored_ends_with_its_reason(
+    claim: MediaClaim, reader: Reader, outcome: str, reason: str
+) -> None:
+    store = Store()
+    done = await settle(msgspec.structs.replace(claim, retry=2), store, reader)
+    assert (type(done).__name__, done.reason, done.media_id, done.retry) == (outcome, reason, "m1", 2)
+    assert done.message.endswith(".")
+    assert store.uploads == []
+
+
+async def test_a_claim_past_its_deadline_is_tried_once() -> None:
+    reader = Reader(error=KafkaConnectionError())
+    assert (await settle(reader=reader, age_s=10_000)).reason == "internal"
+    assert reader.reads == 1
+    assert isinstance(await settle(age_s=10_000), MediaStored)
+    assert (await settle(store=Store(down=True), age_s=10_000)).reason == "storage_unavailable"
+
+
+async def test_outcome_and_usage_have_ids_that_no_repetition_changes() -> None:
+    done = await settle()
+    work = StoreMedia(claim=CLAIM, produced_at_ms=1_000, traceparent="00-a-b-01")
+    request = Request(request_id="m1.0", data=work)
+    first, second = (outcome_event(request, CLAIM, done, at) for at in (5_000, 6_000))
+    assert first.event_id == second.event_id == "m1.MediaStored.0"
+    assert (first.sequence, first.attempt, first.response_id, first.traceparent) == (
+        None,
+        None,
+        "t1-1",
+        "00-a-b-01",
+    )
+    assert event_codec.decode(event_codec.encode(first)) == first
+    usage = usage_event(CLAIM, done, 1_000, 5_000)
+    assert usage_codec.decode(usage_codec.encode(usage)) == usage
+    assert usage.event_id == "m1.stored.0"
+    assert usage.data.latency_ms == 4_000  # type: ignore[attr-defined]
+    assert usage.data.provider == "sim"  # type: ignore[attr-defined]
+    assert usage.data.cost_usd_micros == 7  # type: ignore[attr-defined]
