@@ -92,7 +92,7 @@ def check(request: CompareRequest, idempotency_key: str | None) -> None:
         raise ApiError(
             400,
             "too_many_models",
-            f"{len(request.models)} models were chosen; at most {MOST_MODELS} can answer one prompt.",
+            f"At most {MOST_MODELS} models can answer one prompt; {len(request.models)} were chosen.",
         )
     if request.attached_images:
         raise ApiError(400, "attachments_unsupported", "Attached images are not supported yet.")

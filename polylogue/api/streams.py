@@ -43,7 +43,13 @@ async def subscribe(
     partition = services.partition_of(conversation_id)
     if after is not None:
         await _check(services, after, partition)
-    channel = await services.hub.channel(conversation_id, partition, place.safe_start)
+    try:
+        channel = await services.hub.channel(conversation_id, partition, place.safe_start)
+    except LogTruncatedError as error:
+        # Whoever was told of the gap goes on with what is left.
+        if after is None or after.start < error.earliest:
+            raise
+        channel = await services.hub.channel(conversation_id, partition, after.start)
     floor = place.turn_floors.get(turn_id or "")
     subscription = Subscription(
         services.hub,

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
-from polylogue.infra.kafka import idempotent_producer, manual_consumer, partition_for
+from polylogue.infra.kafka import client_options, idempotent_producer, manual_consumer, partition_for
 from polylogue.infra.settings import Settings
 from polylogue.infra.topics import COMMANDS, CONVERSATION_EVENTS, topic_name
 from polylogue.schemas import events
@@ -160,3 +161,13 @@ class Wire:
             self._events, value, key=conversation_id.encode(), partition=partition_for(conversation_id, 3)
         )
         return int(record.offset)
+
+    async def delete_before(self, conversation_id: str, offset: int) -> None:
+        """What retention would do to a conversation's partition."""
+        place = TopicPartition(self._events, partition_for(conversation_id, 3))
+        admin = AIOKafkaAdminClient(**client_options(self._settings))
+        await admin.start()
+        try:
+            await admin.delete_records({place: RecordsToDelete(before_offset=offset)})
+        finally:
+            await admin.close()
