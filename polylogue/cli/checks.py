@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from polylogue.cli.home import Home
 from polylogue.cli.prepare import first_line
+from polylogue.cli.run import is_free
 from polylogue.infra.settings import Settings, load_settings
 
 OLDEST_PYTHON = (3, 11)
@@ -51,7 +52,7 @@ async def all_checks(settings: Settings) -> list[Finding]:
             lambda: _s3(settings),
         ),
         _gateway(settings),
-        asyncio.to_thread(_api, home),
+        asyncio.to_thread(_api, settings, home),
     )
     return found + [finding for findings in checks for finding in findings]
 
@@ -76,6 +77,14 @@ def disk(home: Path) -> Finding:
         free >= LEAST_FREE_BYTES,
         f"{free / 1e9:.1f} GB free in {place}",
         "make room, or name another data dir with POLYLOGUE_HOME",
+    )
+
+
+def port(settings: Settings) -> Finding:
+    free, asked = is_free(settings.host, settings.port), "port" in settings.model_fields_set
+    detail = "is free" if free else "is taken" if asked else "is taken; `polylogue run` will choose another"
+    return Finding(
+        "Port", free or not asked, f"{settings.port} {detail}", "put another PORT, or end what listens there"
     )
 
 
@@ -252,10 +261,10 @@ async def _gateway(settings: Settings) -> list[Finding]:
     return [Finding("Gateway", ok=status < 400, detail=f"{url} answers {status}", remedy="try again later")]
 
 
-def _api(home: Home) -> list[Finding]:
+def _api(settings: Settings, home: Home) -> list[Finding]:
     url = home.url()
     if url is None:
-        return [Finding("API", ok=True, detail="not started here; `polylogue run` starts it")]
+        return [port(settings), Finding("API", ok=True, detail="not started here; `polylogue run` starts it")]
     from polylogue.cli.readiness import api_missing
 
     parts = urlsplit(url)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
 import signal
@@ -65,8 +66,10 @@ async def _until_stopped(settings: Settings, home: Home, port: int, partitions: 
             whole.hurry()
         stop.set()
 
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, asked_to_stop)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # not under nohup
+        loop.add_signal_handler(signal.SIGHUP, asked_to_stop)
     stopped = asyncio.create_task(stop.wait())
     given_up = asyncio.create_task(whole.until_given_up())
     try:
@@ -126,7 +129,7 @@ def _ourselves() -> str:
 
 
 def _port(host: str, wanted: int, *, asked: bool) -> int:
-    if _is_free(host, wanted):
+    if is_free(host, wanted):
         return wanted
     if asked:
         raise Problem(f"Port {wanted} is taken; name another with --port.")
@@ -137,7 +140,8 @@ def _port(host: str, wanted: int, *, asked: bool) -> int:
     return chosen
 
 
-def _is_free(host: str, port: int) -> bool:
+def is_free(host: str, port: int) -> bool:
+    """Whether the API could listen there."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -155,4 +159,5 @@ def _need_local_extra() -> None:
 
 
 def _say(line: str) -> None:
-    print(line, flush=True)
+    with contextlib.suppress(OSError):  # a terminal that is gone must not keep us from stopping in order
+        print(line, flush=True)

@@ -17,7 +17,7 @@ from polylogue.cli.supervisor import Program, Supervisor
 from polylogue.infra.local.ports import choose
 from polylogue.infra.local.stack import Endpoints, LocalStack, environment
 from polylogue.infra.settings import Settings, load_settings
-from polylogue.infra.topics import COMMANDS, MEDIA_REQUESTS, topic_name
+from polylogue.infra.topics import COMMANDS, CONVERSATION_EVENTS, MEDIA_REQUESTS, topic_name
 
 READY_TIMEOUT_S = 60.0
 STOP_S = 10.0  # every process promises to end within this time
@@ -102,7 +102,7 @@ class Whole:
         from polylogue.cli.readiness import Consumers, api_missing, until_nothing_missing
 
         at = time.monotonic()
-        topics = {"runner": COMMANDS, "media-agent": MEDIA_REQUESTS}
+        topics = {"runner": COMMANDS, "media-agent": MEDIA_REQUESTS, "projector": CONVERSATION_EVENTS}
         consumers = Consumers(settings, {name: topic_name(settings, topic) for name, topic in topics.items()})
         try:
             await consumers.start()

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 from uuid import uuid4
 
 import aiohttp
@@ -27,6 +27,7 @@ ANSWER_TIMEOUT_S = 30  # until the headers, and for plain requests
 # The API sends a comment or a keepalive several times in this time: a connection that is quiet for longer is dead.
 QUIET_TIMEOUT_S = 60
 DOWNLOAD_PIECE = 256 * 1024
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 _Open = Callable[[], AbstractAsyncContextManager[aiohttp.ClientResponse]]
 
@@ -75,7 +76,8 @@ class PolylogueClient:
                 total=None, sock_connect=CONNECT_TIMEOUT_S, sock_read=QUIET_TIMEOUT_S
             ),
             headers={"User-Agent": f"polylogue/{__version__}"},
-            trust_env=True,
+            # A proxy of the environment is for other machines.
+            trust_env=urlsplit(self.url).hostname not in LOOPBACK,
         )
         return self
 

@@ -121,6 +121,16 @@ def test_doctor_names_the_server_that_is_away_and_the_remedy(tmp_path: Path, unu
     assert "secret-word" not in done.stdout + done.stderr
 
 
+def test_doctor_tells_a_port_that_was_asked_for_and_is_taken(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = polylogue("doctor", cwd=tmp_path, PORT=str(port))
+    assert done.returncode == 1
+    assert f"problem  Port: {port} is taken\n" in done.stdout
+
+
 def test_doctor_is_content_where_nothing_is_configured(tmp_path: Path) -> None:
     done = polylogue("doctor", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
