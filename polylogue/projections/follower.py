@@ -17,7 +17,13 @@ from polylogue.infra.logs import get_logger
 from polylogue.infra.settings import Settings
 from polylogue.infra.topics import CONVERSATION_EVENTS, topic_name
 from polylogue.projections.batches import Applied, apply_batch
-from polylogue.projections.checkpoints import Checkpoint, CheckpointRefusedError, PartitionLostError, take
+from polylogue.projections.checkpoints import (
+    Checkpoint,
+    CheckpointRefusedError,
+    PartitionLostError,
+    advance,
+    take,
+)
 from polylogue.projections.log_heads import read_heads
 from polylogue.projections.patience import Patience
 from polylogue.projections.protocol import Projection
@@ -131,6 +137,8 @@ class Follower(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         for place, records in batches.items():
             self._kafka.over()
             await self._apply(consumer, place, records)
+        for place in self._owned.keys() - batches.keys():
+            await self._pass_markers(consumer, place)
         if time.monotonic() >= self._next_report:
             await self._report(consumer)
 
@@ -188,9 +196,7 @@ class Follower(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
             try:
                 applied = await self._try(checkpoint, records)
             except PartitionLostError as error:
-                self._log.warning("partition_lost", partition=place.partition, reason=str(error))
-                if self._owned.get(place) is checkpoint:
-                    del self._owned[place]
+                self._lose(place, checkpoint, error)
                 return
             except (psycopg.OperationalError, psycopg.InterfaceError) as error:
                 await self._postgres.wait(error)
@@ -209,6 +215,38 @@ class Follower(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
     async def _try(self, checkpoint: Checkpoint, records: Sequence[ConsumerRecord]) -> Applied:
         connection = await self._session.connection()
         return await apply_batch(connection, self._projection, checkpoint, records)
+
+    async def _pass_markers(self, consumer: AIOKafkaConsumer, place: TopicPartition) -> None:
+        """Moves the checkpoint over what is no record, so that one at the log's end says so.
+
+        The runner's transactions end with a marker, and whoever waits for the tables compares with the end.
+        """
+        checkpoint = self._owned.get(place)
+        if checkpoint is None:
+            return
+        try:
+            async with asyncio.timeout(1):  # known at once, but for the moment of a new assignment
+                position = await consumer.position(place)
+            if position <= checkpoint.next_offset or self._owned.get(place) is not checkpoint:
+                return
+            async with self._session.transaction() as connection:
+                advanced = await advance(connection, checkpoint, position)
+        except (IllegalStateError, TimeoutError):
+            return
+        except PartitionLostError as error:
+            self._lose(place, checkpoint, error)
+        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            await self._postgres.wait(error)
+        else:
+            self._postgres.over()
+            if self._owned.get(place) is checkpoint:
+                self._owned[place] = advanced
+                self._unreported[place] = position
+
+    def _lose(self, place: TopicPartition, checkpoint: Checkpoint, error: PartitionLostError) -> None:
+        self._log.warning("partition_lost", partition=place.partition, reason=str(error))
+        if self._owned.get(place) is checkpoint:
+            del self._owned[place]
 
     def _halt(self, consumer: AIOKafkaConsumer, place: TopicPartition, refusal: Refusal) -> None:
         """Stops the partition at the record, loudly; the others go on."""

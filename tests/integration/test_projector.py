@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from polylogue.infra.kafka import client_options
 from polylogue.infra.settings import Settings
 from polylogue.infra.topics import CONVERSATION_EVENTS, topic_name
 from polylogue.projections.catalogue import PROJECTIONS
 from polylogue.projections.follower import group_id
+from polylogue.schemas.codec import event_codec
 from tests.support.events import Story, interleave, produce_events, sample_story
 from tests.support.tables import (
     assert_equal_to_replay,
@@ -180,4 +181,31 @@ async def test_two_projectors_share_the_partitions_and_repeat_nothing(prepared: 
             await caught_up(prepared)
         await produce_events(prepared, events[-5:])
         await caught_up(prepared)
+    await assert_equal_to_replay(prepared)
+
+
+async def test_transactions_committed_or_aborted_show_in_no_row_and_leave_no_lag(prepared: Settings) -> None:
+    story = sample_story(id_on(0))
+    third = len(story.events) // 3
+    producer = AIOKafkaProducer(
+        **client_options(prepared), transactional_id=f"{prepared.kafka_topic_prefix}runner-0"
+    )
+    async with projector(prepared):
+        await producer.start()
+        try:
+            for start, end in ((0, third), (third, 2 * third), (2 * third, len(story.events))):
+                await producer.begin_transaction()
+                for event in story.events[start:end]:
+                    await producer.send_and_wait(
+                        topic_name(prepared, CONVERSATION_EVENTS), event_codec.encode(event), partition=0
+                    )
+                # As after the death of a runner: its records count all the same.
+                await (producer.abort_transaction() if start == third else producer.commit_transaction())
+        finally:
+            await producer.stop()
+        # The log ends with the marker of the last transaction.
+        await caught_up(prepared)
+
+    turns = query(prepared, "SELECT finished FROM conversation_turns")
+    assert [turn["finished"] for turn in turns] == [True, True]
     await assert_equal_to_replay(prepared)
