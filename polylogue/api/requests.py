@@ -6,7 +6,7 @@ import hashlib
 from typing import Annotated, Any, Literal
 
 import orjson
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field
 
 from polylogue.api.errors import ApiError
 from polylogue.schemas.commands import HistoryMessage, ImageConfig, Parameters
@@ -18,31 +18,43 @@ MOST_KEY_LENGTH = 255
 TITLE_LENGTH = 80
 
 
+def _encodable(text: str) -> str:
+    """JSON can write half a character; UTF-8 cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("the text holds half a character (a lone surrogate)") from None
+    return text
+
+
+Text = Annotated[str, AfterValidator(_encodable)]
+
+
 class HistoryItem(BaseModel):
     role: Literal["user", "assistant", "system"]
-    content: str
-    model_id: str | None = None
+    content: Text
+    model_id: Text | None = None
 
 
 class AttachedImage(BaseModel):
-    mime_type: str
-    base64_data: str
+    mime_type: Text
+    base64_data: Text
 
 
 class ImageConfigBody(BaseModel):
-    aspect_ratio: str | None = Field(default=None, max_length=20)
-    image_size: str | None = Field(default=None, max_length=20)
+    aspect_ratio: Text | None = Field(default=None, max_length=20)
+    image_size: Text | None = Field(default=None, max_length=20)
 
 
 class CompareRequest(BaseModel):
     """One prompt for up to twelve models."""
 
-    input_data: str
-    models: list[Annotated[str, Field(min_length=1, max_length=200)]] = []
-    conversation_id: str | None = None
+    input_data: Text
+    models: list[Annotated[Text, Field(min_length=1, max_length=200)]] = []
+    conversation_id: Text | None = None
     conversation_history: list[HistoryItem] = []
     attached_images: list[AttachedImage] = []
-    system: str | None = None
+    system: Text | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     top_p: Annotated[float, Field(ge=0, le=1)] | None = None
     max_tokens: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
@@ -111,9 +123,9 @@ def check(request: CompareRequest, idempotency_key: str | None) -> None:
 class CancelRequest(BaseModel):
     """Stops the named responses, those of a model, or all of the running turn."""
 
-    response_ids: list[str] = []
-    model: str | None = None
-    turn_id: str | None = None
+    response_ids: list[Text] = []
+    model: Text | None = None
+    turn_id: Text | None = None
 
 
 COMPARE_EXAMPLE: dict[str, Any] = {

@@ -14,7 +14,7 @@ from polylogue.api.principal import is_loopback
 from polylogue.infra.logs import get_logger
 from polylogue.infra.settings import Settings, SettingsError
 
-GRACE_S = 5  # streams end at once; ordinary requests get this long
+GRACE_S = 4  # streams end at once; ordinary requests get this long
 BACKLOG = 2048
 
 log = get_logger("polylogue.api")

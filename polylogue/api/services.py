@@ -12,7 +12,7 @@ from botocore.exceptions import BotoCoreError
 from fastapi import Request
 
 from polylogue.api.catch_up import LogReaders
-from polylogue.api.command_log import CommandLog
+from polylogue.api.command_log import CommandLog, KafkaAwayError
 from polylogue.api.framing import UrlFor
 from polylogue.api.gateway_models import GatewayModels
 from polylogue.api.hub import Hub
@@ -28,7 +28,8 @@ from polylogue.infra.topics import COMMANDS, CONVERSATION_EVENTS, topic_name
 from polylogue.media.urls import UrlSigner, public_url, url_for_read
 
 EVICT_EVERY_S = 10.0
-CLOSE_S = 3.0
+CLOSE_S = 2.0  # of the ten that a process has to end
+ANSWER_S = 1.5  # whoever asks for readiness waits two seconds
 
 log = get_logger("polylogue.api")
 
@@ -54,19 +55,31 @@ class Services:
 
     async def missing(self) -> list[str]:
         """What keeps the first prompt from working, one sentence each."""
-        missing = [f"Kafka: {self.tail_waits_for}"] if self.tail_waits_for else []
-        if self.hub.stopping:
-            missing.append("the process is stopping")
+        missing = await asyncio.gather(self._kafka_missing(), self._database_missing())
+        stopping = "the process is stopping" if self.hub.stopping else None
+        return [one for one in (*missing, stopping) if one is not None]
+
+    async def _kafka_missing(self) -> str | None:
+        if self.tail_waits_for:
+            return f"Kafka: {self.tail_waits_for}"
         if self.tail is not None and self.tail.done():
-            missing.append("the event log is read no more")
+            return "Kafka: the event log is read no more"
         try:
-            async with asyncio.timeout(CLOSE_S), self.pool.connection(timeout=1) as connection:
+            async with asyncio.timeout(ANSWER_S):
+                await self.commands.probe()
+        except (KafkaAwayError, TimeoutError):
+            return "Kafka: no answer"
+        return None
+
+    async def _database_missing(self) -> str | None:
+        try:
+            async with asyncio.timeout(ANSWER_S), self.pool.connection(timeout=ANSWER_S) as connection:
                 await connection.execute("SELECT 1 FROM submissions, conversation_turns LIMIT 1")
         except psycopg.errors.UndefinedTable:
-            missing.append("PostgreSQL: the tables are missing")
+            return "PostgreSQL: the tables are missing"
         except (psycopg.Error, TimeoutError):
-            missing.append("PostgreSQL: no answer")
-        return missing
+            return "PostgreSQL: no answer"
+        return None
 
 
 def services_of(request: Request) -> Services:

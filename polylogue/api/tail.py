@@ -20,7 +20,7 @@ from polylogue.schemas.events import LogCreated
 
 POLL_MS = 1000
 MOST_RECORDS = 5000  # a batch, so that the loop is given back in between
-RETRY_S = 0.5
+RETRY_S = 1.0
 
 log = get_logger("polylogue.api.tail")
 
