@@ -6,7 +6,7 @@ from typing import Any
 
 from polylogue.schemas.base import MediaType
 from polylogue.streams.gateway import errors, large_json
-from polylogue.streams.gateway.audio import AudioPieces
+from polylogue.streams.gateway.answer import Answer
 from polylogue.streams.gateway.chat_fields import (
     HeldMessage,
     delta_of,
@@ -16,55 +16,39 @@ from polylogue.streams.gateway.chat_fields import (
     text_of,
     thoughts,
 )
-from polylogue.streams.gateway.events import (
-    AudioDelta,
-    BadMedia,
-    Finished,
-    GatewayEvent,
-    Noted,
-    ReasoningDelta,
-    UpstreamError,
-    UsageReported,
-)
+from polylogue.streams.gateway.events import GatewayEvent, UpstreamError, UsageReported
 from polylogue.streams.gateway.framing import Frame, JsonBody
-from polylogue.streams.gateway.media_intake import MediaIntake
 from polylogue.streams.gateway.parts import MediaPart, media_part, media_type_of
 from polylogue.streams.gateway.sse import MIB
-from polylogue.streams.gateway.thinking import ThinkSplitter
 from polylogue.streams.gateway.usage import usage_of
 
-TRUNCATED = UpstreamError("truncated", "The answer broke off before its end.", retryable=True)
-GARBAGE = UpstreamError("protocol", "The gateway sent something that is not JSON.", retryable=True)
+_TOOL_CALL = "The model asked to call a tool; tools are not offered, so nothing was run."
 
 
 class ChatCompletions:
-    """Feed frames in order; then `end` for a clean end of input, or `fail` for a broken one.
-
-    The last event is `Finished` or `UpstreamError`; after it nothing more comes. `usage` is what is known so far.
-    """
+    """See `adapter.Adapter`. `usage` is what is known so far."""
 
     def __init__(self, *, audio_format: str | None = None, max_media_bytes: int = 100 * MIB) -> None:
-        self._max_media = max_media_bytes
-        self._audio_format = audio_format
-        self._audio: AudioPieces | None = None
-        self._media = MediaIntake(max_bytes=max_media_bytes)
-        self._text = ThinkSplitter()
-        self._out: list[GatewayEvent] = []
-        self._noted: set[str] = set()
+        self._answer = Answer(audio_format=audio_format, max_media_bytes=max_media_bytes)
         self._delta_text = self._delta_reasoning = self._delta_audio = False
         self._message = HeldMessage()
-        self._produced = False
-        self._images = 0
         self._finish: str | None = None
         self._native: str | None = None
-        self.usage: UsageReported | None = None
-        self.ended = False
+
+    @property
+    def ended(self) -> bool:
+        return self._answer.ended
+
+    @property
+    def usage(self) -> UsageReported | None:
+        return self._answer.usage
 
     def feed(self, frame: Frame) -> list[GatewayEvent]:
         if self.ended:
             return []
         if isinstance(frame, JsonBody):
-            return self._whole(frame)
+            self._whole(frame)
+            return self._answer.take()
         data = frame.data if len(frame.data) > 32 else frame.data.strip()
         if data == b"[DONE]":
             self._succeed()
@@ -72,41 +56,32 @@ class ChatCompletions:
             try:
                 document = large_json.loads(data)
             except ValueError:
-                self._not_json(frame.name, data, cut=frame.cut)
+                self._fail(errors.not_json(frame))
             else:
                 self._document(document, is_error=frame.name == "error")
-        return self._take()
+        return self._answer.take()
 
     def end(self) -> list[GatewayEvent]:
         """The input ended cleanly; without `[DONE]` only a finish reason makes that a success."""
         if not self.ended:
             if self._finish is None:
-                self._fail(TRUNCATED)
+                self._fail(errors.TRUNCATED)
             else:
                 self._succeed()
-        return self._take()
+        return self._answer.take()
 
     def fail(self, error: UpstreamError) -> list[GatewayEvent]:
         """The input broke off."""
         if not self.ended:
             self._fail(error)
-        return self._take()
+        return self._answer.take()
 
-    def _take(self) -> list[GatewayEvent]:
-        out, self._out = self._out, []
-        return out
-
-    def _emit(self, event: GatewayEvent) -> None:
-        self._flush_text()
-        self._produced = True
-        self._out.append(event)
-
-    def _whole(self, body: JsonBody) -> list[GatewayEvent]:
+    def _whole(self, body: JsonBody) -> None:
         try:
             document = large_json.loads(body.data)
         except ValueError:
-            self._fail(TRUNCATED)
-            return self._take()
+            self._fail(errors.TRUNCATED)
+            return
         if isinstance(document, list) and len(document) == 1:  # so Google wraps an error
             document = document[0]
         self._document(document, is_error=False)
@@ -114,14 +89,7 @@ class ChatCompletions:
             if isinstance(document, dict) and first_choice(document) is not None:
                 self._succeed()
             else:
-                self._fail(GARBAGE)
-        return self._take()
-
-    def _not_json(self, name: str, data: bytes | bytearray, *, cut: bool) -> None:
-        if name == "error":
-            self._fail(errors.from_document(bytes(data[: errors.MESSAGE_LENGTH]).decode("utf-8", "replace")))
-        else:
-            self._fail(TRUNCATED if cut else GARBAGE)
+                self._fail(errors.GARBAGE)
 
     def _document(self, document: Any, *, is_error: bool) -> None:
         if not isinstance(document, dict):
@@ -131,7 +99,7 @@ class ChatCompletions:
         choice = first_choice(document)
         reported = usage_of(document, choice)
         if reported is not None:
-            self.usage = reported
+            self._answer.usage = reported
         if choice is not None:
             self._choice(choice, delta_of(document, choice))
         if is_error or errors.is_error(document):
@@ -157,29 +125,27 @@ class ChatCompletions:
         reasoning = reasoning_of(delta)
         if reasoning:
             self._delta_reasoning = True
-            self._emit(ReasoningDelta(reasoning))
+            self._answer.reasoning(reasoning)
         for part in listed(delta.get("content")):
             self._part(part, reasoning_taken=bool(reasoning))
-        self._add_text(delta.get("refusal"))
+        self._text(delta.get("refusal"))
         for image in listed(delta.get("images")):
-            self._medium(media_part(image, "image"), "image")
+            self._answer.medium(media_part(image, "image"))
         if isinstance(delta.get("audio"), dict):
             self._delta_audio = True
-            self._audio_piece(delta["audio"])
+            self._sound(delta["audio"])
         if delta.get("tool_calls") or delta.get("function_call"):
-            self._note(
-                "tool_call", "The model asked to call a tool; tools are not offered, so nothing was run."
-            )
+            self._answer.note("tool_call", _TOOL_CALL)
 
-    def _add_text(self, text: Any) -> None:
-        text = text_of(text)
+    def _text(self, value: Any) -> None:
+        text = text_of(value)
         if text:
-            self._delta_text = self._produced = True
-            self._out += self._text.add(text)
+            self._delta_text = True
+            self._answer.text(text)
 
     def _part(self, part: Any, *, reasoning_taken: bool) -> None:
         if isinstance(part, str | memoryview):
-            self._add_text(part)
+            self._text(part)
             return
         if not isinstance(part, dict):
             return
@@ -187,127 +153,64 @@ class ChatCompletions:
             thought = "".join(text_of(piece) for piece in thoughts(part.get("thinking") or part.get("text")))
             if thought and not reasoning_taken:
                 self._delta_reasoning = True
-                self._emit(ReasoningDelta(thought))
+                self._answer.reasoning(thought)
             return
         text = part.get("text") or part.get("refusal")
         if text:
-            self._add_text(text)
+            self._text(text)
             return
         media_type = media_type_of(part)
         if media_type is not None:
-            self._medium(media_part(part, media_type), media_type)
+            self._answer.medium(media_part(part, media_type))
 
-    def _medium(self, part: MediaPart | None, media_type: MediaType) -> None:
-        if part is None:
-            return
-        event = self._media.take(part)
-        if event is not None:
-            self._images += media_type == "image"
-            self._emit(event)
-
-    def _audio_piece(self, audio: dict[str, Any]) -> None:
-        self._add_text(audio.get("transcript"))
-        piece = audio.get("data")
-        if isinstance(piece, str | memoryview) and len(piece):
-            if self._audio is None:
-                self._audio = AudioPieces(audio_format=self._audio_format, max_bytes=self._max_media)
-            size = self._audio.add(piece)
-            if size:
-                self._emit(AudioDelta(size))
+    def _sound(self, audio: dict[str, Any]) -> None:
+        self._text(audio.get("transcript"))
+        self._answer.sound(audio.get("data"))
 
     def _message_seen(self, message: dict[str, Any]) -> None:
         """Beside deltas a message repeats them, so its text only counts if none ever came; pictures are recognised."""
         held = self._message
         text = "".join(
-            text_of(p) if not isinstance(p, dict) else text_of(p.get("text"))
-            for p in listed(message.get("content"))
+            text_of(part) if not isinstance(part, dict) else text_of(part.get("text"))
+            for part in listed(message.get("content"))
         )
         held.add(text or text_of(message.get("refusal")), reasoning_of(message))
         if isinstance(message.get("audio"), dict):
             held.audio = message["audio"]
-        media = [
-            part for part in listed(message.get("content")) if isinstance(part, dict) and not part.get("text")
-        ]
-        for part in media:
-            media_type = media_type_of(part)
-            if media_type is not None:
-                self._message_medium(media_part(part, media_type))
+        for part in listed(message.get("content")):
+            if isinstance(part, dict) and not part.get("text"):
+                media_type: MediaType | None = media_type_of(part)
+                if media_type is not None:
+                    self._message_medium(media_part(part, media_type))
         for image in listed(message.get("images")):
             self._message_medium(media_part(image, "image"))
         if message.get("tool_calls"):
-            self._note(
-                "tool_call", "The model asked to call a tool; tools are not offered, so nothing was run."
-            )
+            self._answer.note("tool_call", _TOOL_CALL)
 
     def _message_medium(self, part: MediaPart | None) -> None:
-        event = None if part is None else self._media.take(part)
+        event = self._answer.recognised(part)
         if event is None:
             return
-        self._images += event.media_type == "image"
         if self._delta_text or not self._message.text:
-            self._emit(event)
+            self._answer.emit(event)
         else:  # its text, if it is to count at all, comes first
             self._message.media.append(event)
 
     def _use_message(self) -> None:
         held, self._message = self._message, HeldMessage()
         if held.reasoning and not self._delta_reasoning:
-            self._emit(ReasoningDelta(held.reasoning))
+            self._answer.reasoning(held.reasoning)
         if not self._delta_text:
-            self._add_text(held.text)
+            self._text(held.text)
         for event in held.media:
-            self._emit(event)
+            self._answer.emit(event)
         if held.audio and not self._delta_audio:
-            self._audio_piece(held.audio if not self._delta_text else {**held.audio, "transcript": None})
-
-    def _note(self, code: str, message: str) -> None:
-        if code not in self._noted:
-            self._noted.add(code)
-            self._flush_text()
-            self._out.append(Noted(code, message))
-
-    def _flush_text(self) -> None:
-        self._out += self._text.flush()
-
-    def _finish_audio(self) -> None:
-        audio, self._audio = self._audio, None
-        if audio is None:
-            return
-        for sound in audio.finish():
-            event = self._media.take_bytes("audio", sound.data, sound.content_type)
-            if event is not None:
-                self._emit(event)
-        if audio.too_large:
-            self._emit(BadMedia("audio", "too_large", "The model sent a sound above the size limit."))
-        elif audio.bad:
-            self._emit(BadMedia("audio", "bad_base64", "The model sent a sound that is not valid base64."))
+            self._sound(held.audio if not self._delta_text else {**held.audio, "transcript": None})
 
     def _succeed(self) -> None:
         self._use_message()
-        self._flush_text()
-        self._finish_audio()
-        usage = self.usage
-        if usage is not None and usage.usage.image_tokens and not self._images:
-            self._note("no_image", "The model counted a picture but sent none.")
-        if self._finish == "content_filter" and not self._produced:
-            self._close(
-                UpstreamError(
-                    "content_filter", "The model's content filter refused to answer.", retryable=False
-                )
-            )
-        else:
-            self._close(Finished(self._finish or "stop", self._native))
+        self._answer.succeed(self._finish, self._native)
 
     def _fail(self, error: UpstreamError) -> None:
         self._use_message()
-        self._flush_text()
-        if self._audio is not None:
-            self._audio = None
-            self._note("sound_cut_off", "The sound broke off with the answer and was not kept.")
-        self._close(error)
-
-    def _close(self, last: Finished | UpstreamError) -> None:
-        if self.usage is not None:
-            self._out.append(self.usage)
-        self._out.append(last)
-        self.ended = True
+        self._answer.fail(error)

@@ -62,14 +62,10 @@ def thoughts(value: Any) -> list[Source]:
 
 
 def text_of(value: Any) -> str:
+    """As it came: a character may be cut in two between this piece and the next."""
     if isinstance(value, memoryview):
         return bytes(value).decode("utf-8", "replace")
-    if not isinstance(value, str):
-        return ""
-    if value.isascii() or not any("\ud800" <= character <= "\udfff" for character in value):
-        return value
-    # Half a surrogate pair: Kafka, Postgres and browsers take UTF-8 only.
-    return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return value if isinstance(value, str) else ""
 
 
 def reasoning_of(holder: dict[str, Any]) -> str:

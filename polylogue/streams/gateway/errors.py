@@ -11,6 +11,10 @@ from typing import Any
 from polylogue.schemas.events import FailureClass
 from polylogue.streams.gateway import large_json
 from polylogue.streams.gateway.events import UpstreamError
+from polylogue.streams.gateway.sse import SseEvent
+
+TRUNCATED = UpstreamError("truncated", "The answer broke off before its end.", retryable=True)
+GARBAGE = UpstreamError("protocol", "The gateway sent something that is not JSON.", retryable=True)
 
 MESSAGE_LENGTH = 400
 _REFUSED_KEY = "The gateway refused the API key; check OPENROUTER_API_KEY."
@@ -210,3 +214,10 @@ def _seconds(value: str, now: float | None, *, milliseconds: bool) -> float | No
         return None if now is None else email.utils.parsedate_to_datetime(value).timestamp() - now
     except (ValueError, OverflowError):
         return None
+
+
+def not_json(frame: SseEvent) -> UpstreamError:
+    """What an event whose data is no JSON means: an error told in words, an end within it, or garbage."""
+    if frame.name == "error":
+        return from_document(bytes(frame.data[:MESSAGE_LENGTH]).decode("utf-8", "replace"))
+    return TRUNCATED if frame.cut else GARBAGE

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import re
+
+from polylogue.media.sniff import sniff
 from polylogue.schemas.base import MediaType
 from polylogue.streams.gateway.audio import PCM16_RATE, as_sound, is_rate
-from polylogue.streams.gateway.base64_media import decode_media
+from polylogue.streams.gateway.base64_media import DecodedMedia, decode_media
 from polylogue.streams.gateway.chat_fields import text_of
 from polylogue.streams.gateway.dedup import SeenMedia
 from polylogue.streams.gateway.events import BadMedia, MediaBytes, MediaRemote
+from polylogue.streams.gateway.large_json import LongString
 from polylogue.streams.gateway.parts import MediaPart
+from polylogue.streams.gateway.surrogates import mended
+
+SCRAP_BYTES = 64  # the smallest real pictures are about as long
+
+_SVG = re.compile(rb"\s*<(?:\?xml|!--|!DOCTYPE svg|svg)[\s>]?", re.IGNORECASE)
 
 
 class MediaIntake:
@@ -16,14 +25,20 @@ class MediaIntake:
         self._max_bytes = max_bytes
         self._seen = SeenMedia()
 
-    def take(self, part: MediaPart) -> MediaBytes | MediaRemote | BadMedia | None:
-        """None for what this answer has already brought."""
+    def take(
+        self, part: MediaPart, *, refuse_scraps: bool = False
+    ) -> MediaBytes | MediaRemote | BadMedia | None:
+        """None for what this answer has already brought. A scrap is a few bytes that are no medium of any kind."""
         source, declared = part.source, part.declared_content_type
         head = bytes(source[:8]).decode("latin-1") if isinstance(source, memoryview) else source[:8]
         if head.lower().startswith(("https://", "http://")):
-            url = text_of(source)
+            url = mended(text_of(source))
             return MediaRemote(part.media_type, url, declared) if self._seen.first_url(url) else None
+        if head.lstrip().startswith("<") and part.media_type == "image":
+            return self._svg(source, declared)
         decoded = decode_media(source, part.media_type, max_bytes=self._max_bytes)
+        if refuse_scraps and _is_scrap(decoded):
+            return BadMedia(part.media_type, "unsupported", "The model sent a few bytes that are no medium.")
         if isinstance(decoded, BadMedia):
             # A broken picture, too, is often repeated at the end of the answer.
             raw = source.encode("utf-8", "replace") if isinstance(source, str) else bytes(source)
@@ -37,6 +52,21 @@ class MediaIntake:
         sound = as_sound(decoded.data, audio_format.lower(), int(rate) if is_rate(rate) else PCM16_RATE)
         return self.take_bytes("audio", sound.data, sound.content_type or declared)
 
+    def _svg(self, source: str | LongString, declared: str | None) -> MediaBytes | BadMedia | None:
+        """Drawn as text, where base64 belongs."""
+        data = source.encode("utf-8", "replace") if isinstance(source, str) else bytes(source)
+        if len(data) > self._max_bytes:
+            return BadMedia("image", "too_large", "The model sent a picture above the size limit.")
+        if not _SVG.match(data):
+            return BadMedia("image", "bad_base64", "The model sent a picture that is not valid base64.")
+        return self.take_bytes("image", data, declared if declared and "svg" in declared else "image/svg+xml")
+
     def take_bytes(self, media_type: MediaType, data: bytes, declared: str | None) -> MediaBytes | None:
         sha256, new = self._seen.first_time(data)
         return MediaBytes(media_type, data, sha256, declared) if new else None
+
+
+def _is_scrap(decoded: DecodedMedia | BadMedia) -> bool:
+    return (
+        isinstance(decoded, DecodedMedia) and len(decoded.data) < SCRAP_BYTES and sniff(decoded.data) is None
+    )

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 from polylogue.schemas.events import Usage
 from polylogue.streams.gateway.audio import wrap_pcm16
-from polylogue.streams.gateway.chat_completions import GARBAGE, TRUNCATED, ChatCompletions
+from polylogue.streams.gateway.chat_completions import ChatCompletions
+from polylogue.streams.gateway.errors import GARBAGE, TRUNCATED
 from polylogue.streams.gateway.events import (
     AudioDelta,
     BadMedia,

@@ -16,6 +16,7 @@ from polylogue.streams.gateway.events import (
     Finished,
     MediaBytes,
     Noted,
+    ReasoningDelta,
     TextDelta,
     UpstreamError,
 )
@@ -185,7 +186,17 @@ def test_broken_connection_keeps_the_text_and_the_usage():
 
 def test_surrogates_cut_apart_do_not_fail_the_answer():
     stream = b'data: {"choices":[{"delta":{"content":"a\\ud83d"}}]}\n\n' + DONE
-    assert run(stream) == [TextDelta("a\ufffd"), STOP]
+    assert run(stream) == [TextDelta("a"), TextDelta("\ufffd"), STOP]
+
+
+def test_surrogates_cut_between_deltas_are_one_character():
+    halves = (
+        b'data: {"choices":[{"delta":{"content":"a\\ud83d"}}]}\n\n',
+        b'data: {"choices":[{"delta":{"content":"\\ude00b","reasoning":""}}]}\n\n',
+    )
+    assert run(b"".join(halves) + DONE) == [TextDelta("a"), TextDelta("\U0001f600b"), STOP]
+    thoughts = b"".join(halves).replace(b'"reasoning":""', b'"x":""').replace(b"content", b"reasoning")
+    assert run(thoughts + DONE) == [ReasoningDelta("a"), ReasoningDelta("\U0001f600b"), STOP]
 
 
 def test_whole_wav_files_as_pieces_become_one():
