@@ -13,7 +13,7 @@ from polylogue.infra.kafka import manual_consumer
 from polylogue.infra.postgres import connection_string
 from polylogue.infra.settings import Settings
 from polylogue.projections.batches import apply_batch
-from polylogue.projections.checkpoints import take
+from polylogue.projections.checkpoints import advance, take
 from polylogue.projections.log_heads import LogHead, list_partitions, read_heads
 from polylogue.projections.migrate import upgrade
 from polylogue.projections.protocol import Projection
@@ -56,7 +56,7 @@ async def _replay_partition(
 ) -> None:
     checkpoint = await take(connection, projection, head)
     consumer.seek(place, checkpoint.next_offset)
-    # Not the checkpoint: behind the last record there may be a transaction's marker.
+    # Not the checkpoint: behind the last record there may be the marker of a transaction.
     while await consumer.position(place) < head.end:
         records = (await consumer.getmany(place, timeout_ms=1000)).get(place, [])
         records = [record for record in records if record.offset < head.end]
@@ -69,3 +69,6 @@ async def _replay_partition(
                 f" {applied.refusal.reason}"
             )
         checkpoint = applied.checkpoint
+    if checkpoint.next_offset < head.end:
+        async with connection.transaction():
+            await advance(connection, checkpoint, head.end)

@@ -78,6 +78,7 @@ async def assert_equal_to_replay(settings: Settings) -> None:
     live = tables(settings)
     assert live["conversation_messages"]
     assert live == tables(settings, schema)
+    assert ends(settings) == ends(settings.model_copy(update={"database_schema": schema}))
 
 
 def id_on(partition: int) -> str:
