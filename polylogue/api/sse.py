@@ -27,8 +27,9 @@ class EventStream(Response):
         *,
         headers: Mapping[str, str] | None = None,
         preamble: bytes = b"",
+        status_code: int = 200,  # FastAPI reads the default here for its OpenAPI document
     ) -> None:
-        super().__init__(headers=HEADERS | dict(headers or {}))
+        super().__init__(status_code=status_code, headers=HEADERS | dict(headers or {}))
         del self.headers["content-length"]
         self._subscription, self._metrics, self._preamble = subscription, metrics, preamble
 
