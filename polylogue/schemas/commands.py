@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from typing import Literal
 
+import msgspec
+
 from polylogue.schemas.base import Payload, Value, registry
 from polylogue.schemas.events import Attachment, ParentRef, ResponseSlot
 
 
 class HistoryMessage(Value, frozen=True, kw_only=True, omit_defaults=True):
-    """One earlier message; an assistant's is shown only to the model that wrote it."""
+    """One earlier message; an assistant's is shown only to the model that wrote it.
+
+    `attachments` are the pictures that the user sent with it, or those that the model made in it.
+    """
 
     role: Literal["user", "assistant", "system"]
     content: str
@@ -22,24 +27,48 @@ class ImageConfig(Value, frozen=True, kw_only=True, omit_defaults=True):
     image_size: str | None = None
 
 
+class AudioConfig(Value, frozen=True, kw_only=True, omit_defaults=True):
+    voice: str = "alloy"
+    format: str = "wav"  # what the user gets; what is streamed is the runner's affair
+
+
 class Parameters(Value, frozen=True, kw_only=True, omit_defaults=True):
     temperature: float | None = None
     top_p: float | None = None
     max_tokens: int | None = None
     image_config: ImageConfig | None = None
+    audio: AudioConfig | None = None
 
 
 class StartTurn(Payload, frozen=True, kw_only=True, omit_defaults=True):
+    """Opens a turn, or a further round of one (`round` above 1: a model is added or an answer retried)."""
+
     prompt: str
     responses: tuple[ResponseSlot, ...]
+    round: int = 1
     new_conversation: bool = False
     title: str | None = None
     parent: ParentRef | None = None
     system: str | None = None
     history: tuple[HistoryMessage, ...] = ()
+    history_key: str | None = None  # an object under `private/` that holds a history too long for a record
     attachments: tuple[Attachment, ...] = ()
     parameters: Parameters = Parameters()
+    model_parameters: dict[str, Parameters] = msgspec.field(
+        default_factory=dict
+    )  # by model, instead of the common ones
     max_cost_usd_micros: int | None = None
+
+
+class StartConversation(Payload, frozen=True, kw_only=True, omit_defaults=True):
+    """A conversation that begins with another one's past: a breakout. It has no turn of its own yet."""
+
+    title: str
+    parent: ParentRef
+
+
+class RenameConversation(Payload, frozen=True, kw_only=True, omit_defaults=True):
+    title: str
 
 
 class CancelTurn(Payload, frozen=True, kw_only=True, omit_defaults=True):
@@ -48,4 +77,4 @@ class CancelTurn(Payload, frozen=True, kw_only=True, omit_defaults=True):
     response_ids: tuple[str, ...] = ()
 
 
-COMMANDS = registry(StartTurn, CancelTurn)
+COMMANDS = registry(StartTurn, StartConversation, RenameConversation, CancelTurn)

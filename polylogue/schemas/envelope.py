@@ -32,7 +32,7 @@ class Command(Value, frozen=True, kw_only=True, omit_defaults=True):
 
     command_id: str
     conversation_id: str
-    turn_id: str
+    turn_id: str  # empty where no turn is concerned
     owner_id: str
     issued_at: str  # RFC 3339, UTC, milliseconds
     first_sent_at_ms: int  # Unix ms; a resend keeps the first one's

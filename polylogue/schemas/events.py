@@ -72,7 +72,7 @@ class ResponseSlot(Value, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Attachment(Value, frozen=True, kw_only=True, omit_defaults=True):
-    """A picture that the user sent, stored under `private/` by the API."""
+    """A stored picture: one that the user sent, under `private/`, or one that a model made, under `media/`."""
 
     key: str
     content_type: str

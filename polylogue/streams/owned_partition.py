@@ -19,18 +19,19 @@ from polylogue.schemas.commands import CancelTurn, StartTurn
 from polylogue.schemas.envelope import Command, Event
 from polylogue.schemas.events import PromptSubmitted, ResponseFailed
 from polylogue.streams import runner_metrics as metrics
+from polylogue.streams.command_events import immediate_event
 from polylogue.streams.dead_letters import DeadLetters, SourceRecord
 from polylogue.streams.log_reader import read_to_end
 from polylogue.streams.offset_ledger import OffsetLedger
 from polylogue.streams.partition_writer import PartitionLostError, PartitionWriter
 from polylogue.streams.response_run import RunnerTools
-from polylogue.streams.takeover_plan import PlacedCommand, PlacedEvent, TurnPlan, plan_takeover
+from polylogue.streams.takeover_plan import PlacedCommand, PlacedEvent, TurnPlan, plan_takeover, start_id
 from polylogue.streams.turn_run import TurnRun
 
 LOOK_BACK_MS = 60_000  # clocks and queues: events of a command are never older than the command by this much
 RESEND_AFTER_MS = 5_000  # the API sends a command again no earlier than this, and then it may be here twice
 RETRY_S = 1.0
-KNOWN_TURNS = (
+KNOWN_STARTS = (
     10_000  # a repetition that comes later than so many turns is late enough to be looked up in the log
 )
 
@@ -68,8 +69,8 @@ class OwnedPartition:
         self._commands_topic = topic_name(services.settings, COMMANDS)
         self._events_topic = topic_name(services.settings, CONVERSATION_EVENTS)
         self._writer: PartitionWriter | None = None
-        self._turns: dict[str, TurnRun] = {}
-        self._known_turns: dict[str, None] = {}  # in order of arrival
+        self._turns: dict[int, TurnRun] = {}  # by the offset of their command
+        self._known_starts: dict[str, None] = {}  # in order of arrival
         self._tasks: set[asyncio.Task[None]] = set()
         self._draining = False
         self._abandoned = False
@@ -85,6 +86,8 @@ class OwnedPartition:
         while not self._abandoned:
             try:
                 return await self._take_over(committed)
+            except PartitionLostError:
+                return None
             except (KafkaError, TimeoutError, OSError) as error:
                 _log.warning("takeover_delayed", partition=self.partition, error=type(error).__name__)
                 await self._close_writer()
@@ -110,23 +113,33 @@ class OwnedPartition:
         for record in records:
             self.ledger.begin(record.offset)
         plans = plan_takeover(placed, events)
-        unfinished = {plan.placed.offset for plan in plans if not plan.finished}
-        for record in records:
-            if record.offset not in unfinished:
-                self.ledger.finish(record.offset)
+        going_on = {plan.placed.offset: plan for plan in plans if not plan.finished}
         for plan in plans:
-            self._know(plan.placed.command.turn_id)
-            if not plan.finished:
-                self._start(plan)
+            self._know(start_id(plan.placed.command))
+        commands = {item.offset: item.command for item in placed}
+        # In the order of the commands: readers take an event of a lower command for a repetition.
+        for record in records:
+            found = commands.get(record.offset)
+            event = immediate_event(found, record.offset) if found else None
+            if event is not None:
+                self._write_immediate(event, record.offset)
+            elif record.offset in going_on:
+                self._start(going_on[record.offset])
+            else:
+                self.ledger.finish(record.offset)
         metrics.TAKEOVERS.inc()
         _log.info(
-            "partition_taken_over", partition=self.partition, commands=len(placed), unfinished=len(unfinished)
+            "partition_taken_over", partition=self.partition, commands=len(placed), unfinished=len(going_on)
         )
         self.ready = True
         return self.ledger.next_offset if records else start
 
     async def serve(self, record: ConsumerRecord[bytes, bytes]) -> None:
         """Carries out one command. Returns as soon as the next one may come."""
+        with contextlib.suppress(PartitionLostError):
+            await self._serve(record)
+
+    async def _serve(self, record: ConsumerRecord[bytes, bytes]) -> None:
         if not self.ready or self._abandoned or record.offset < self.ledger.next_offset:
             return
         self.ledger.begin(record.offset)
@@ -136,17 +149,20 @@ class OwnedPartition:
             return
         command = placed.command
         if isinstance(command.data, CancelTurn):
-            turn = self._turns.get(command.turn_id)
-            if turn is not None:
-                turn.stop("cancelled", command.data.response_ids)
+            for turn in self._turns.values():
+                if turn.command.turn_id == command.turn_id:
+                    turn.stop("cancelled", command.data.response_ids)
             self.ledger.finish(record.offset)
+            return
+        if (event := immediate_event(command, record.offset)) is not None:
+            self._write_immediate(event, record.offset)
             return
         if self._draining:
             return  # stays unfinished: the successor starts it
-        if command.turn_id in self._known_turns:
+        if start_id(command) in self._known_starts:
             self.ledger.finish(record.offset)
             return
-        self._know(command.turn_id)
+        self._know(start_id(command))
         late = placed.timestamp_ms - command.first_sent_at_ms > RESEND_AFTER_MS
         if (command.resend or late) and await self._was_started(command):
             self.ledger.finish(record.offset)
@@ -178,6 +194,12 @@ class OwnedPartition:
         if self._writer is not None:
             self._writer.abandon()
 
+    def _write_immediate(self, event: Event, offset: int) -> None:
+        assert self._writer is not None
+        self._writer.append(event).add_done_callback(
+            lambda written: None if written.cancelled() or written.exception() else self.ledger.finish(offset)
+        )
+
     def _start(self, plan: TurnPlan) -> None:
         assert self._writer is not None
         command = plan.placed.command
@@ -187,7 +209,8 @@ class OwnedPartition:
         elif any(turn.command.conversation_id == command.conversation_id for turn in self._turns.values()):
             refusal = _CONFLICT
         turn = TurnRun(self._services.tools, self._writer, plan, refusal=refusal)
-        self._turns[command.turn_id] = turn
+        turn.open()
+        self._turns[turn.offset] = turn
         task = asyncio.create_task(self._run(turn), name=f"turn-{command.turn_id}")
         self._tasks.add(task)
         task.add_done_callback(self._turn_ended)
@@ -197,10 +220,10 @@ class OwnedPartition:
         if not task.cancelled() and (error := task.exception()) is not None:
             self._services.on_crash(error)
 
-    def _know(self, turn_id: str) -> None:
-        self._known_turns[turn_id] = None
-        if len(self._known_turns) > KNOWN_TURNS:
-            del self._known_turns[next(iter(self._known_turns))]
+    def _know(self, start: str) -> None:
+        self._known_starts[start] = None
+        if len(self._known_starts) > KNOWN_STARTS:
+            del self._known_starts[next(iter(self._known_starts))]
 
     async def _run(self, turn: TurnRun) -> None:
         try:
@@ -208,7 +231,7 @@ class OwnedPartition:
         except PartitionLostError:
             return
         finally:
-            self._turns.pop(turn.command.turn_id, None)
+            self._turns.pop(turn.offset, None)
         self.ledger.finish(turn.offset)
 
     async def _readable(self, record: ConsumerRecord[bytes, bytes]) -> PlacedCommand | None:
@@ -239,7 +262,10 @@ class OwnedPartition:
         events = self._events_from(command.first_sent_at_ms - LOOK_BACK_MS)
         async with contextlib.aclosing(events):
             async for placed in events:
-                if placed.event.turn_id == command.turn_id and isinstance(placed.event.data, PromptSubmitted):
+                opened = placed.event.data
+                if isinstance(opened, PromptSubmitted) and start_id(command) in (
+                    slot.response_id for slot in opened.responses
+                ):
                     return True
         return False
 

@@ -43,6 +43,7 @@ class PartitionLostError(Exception):
 class _Pending:
     key: bytes
     value: bytes
+    headers: list[tuple[str, bytes]]
     appended_at: float
     acknowledged: asyncio.Future[int]  # timestamp of the record, Unix ms
     sent: bool = field(default=False)
@@ -89,6 +90,7 @@ class PartitionWriter:
         item = _Pending(
             event.conversation_id.encode(),
             event_codec.encode(event),
+            [("traceparent", event.traceparent.encode())] if event.traceparent else [],
             self._loop.time(),
             self._loop.create_future(),
         )
@@ -193,7 +195,9 @@ class PartitionWriter:
                     began_at, self.in_transaction = self._loop.time(), True
                 item = self._unsent[0]
                 delivery = await asyncio.wait_for(
-                    producer.send(self._topic, item.value, key=item.key, partition=self.partition),
+                    producer.send(
+                        self._topic, item.value, key=item.key, partition=self.partition, headers=item.headers
+                    ),
                     ACKNOWLEDGE_WITHIN_S,
                 )
                 self._unsent.popleft()

@@ -81,7 +81,6 @@ def plan_takeover(commands: Iterable[PlacedCommand], events: Iterable[PlacedEven
     commands = list(commands)
     states: dict[str, ConversationState] = defaultdict(ConversationState)
     answered: set[str] = set()
-    opened: set[str] = set()
     produced: dict[str, PlacedClaim] = {}
     for placed in events:
         event = placed.event
@@ -91,23 +90,27 @@ def plan_takeover(commands: Iterable[PlacedCommand], events: Iterable[PlacedEven
             answered.add(event.response_id)
         if isinstance(event.data, MediaProduced):
             produced[event.data.claim.media_id] = PlacedClaim(event.data.claim, placed.timestamp_ms)
-    for state in states.values():
-        opened.update(state.turns)
     starts: dict[str, PlacedCommand] = {}
     for item in commands:
         if isinstance(item.command.data, StartTurn):
-            starts.setdefault(item.command.turn_id, item)
+            starts.setdefault(start_id(item.command), item)
     return [
         _plan_turn(
             start,
             commands,
             state=states[start.command.conversation_id],
-            opened=opened,
             answered=answered,
             produced=produced,
         )
         for start in starts.values()
     ]
+
+
+def start_id(command: Command) -> str:
+    """What tells one StartTurn from another, however often it is sent: a turn may have several rounds."""
+    start = command.data
+    assert isinstance(start, StartTurn)
+    return start.responses[0].response_id if start.responses else command.turn_id
 
 
 def cancelled_responses(placed: PlacedCommand, commands: Iterable[PlacedCommand]) -> set[str]:
@@ -133,7 +136,6 @@ def _plan_turn(
     commands: list[PlacedCommand],
     *,
     state: ConversationState,
-    opened: set[str],
     answered: set[str],
     produced: dict[str, PlacedClaim],
 ) -> TurnPlan:
@@ -157,11 +159,11 @@ def _plan_turn(
     unsettled = {
         media_id
         for media_id, medium in state.media.items()
-        if medium.turn_id == placed.command.turn_id and medium.phase == "produced"
+        if medium.response_id in responses and medium.phase == "produced"
     }
     return TurnPlan(
         placed=placed,
-        opened=placed.command.turn_id in opened,
+        opened=all(slot.response_id in state.responses for slot in start.responses),
         responses=responses,
         claims=tuple(produced[media_id] for media_id in sorted(unsettled) if media_id in produced),
     )

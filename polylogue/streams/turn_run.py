@@ -6,9 +6,7 @@ import asyncio
 from dataclasses import replace
 
 from polylogue.schemas.base import Payload
-from polylogue.schemas.clock import rfc3339
 from polylogue.schemas.commands import StartTurn
-from polylogue.schemas.envelope import Event
 from polylogue.schemas.events import (
     ConversationStarted,
     PromptSubmitted,
@@ -16,8 +14,9 @@ from polylogue.schemas.events import (
     ResponseFailed,
     ResponseSlot,
 )
+from polylogue.streams.command_events import command_event
 from polylogue.streams.cost_meter import TurnMeter
-from polylogue.streams.partition_writer import PartitionLostError, PartitionWriter
+from polylogue.streams.partition_writer import PartitionWriter
 from polylogue.streams.response_log import ResponseLog
 from polylogue.streams.response_run import ResponseRun, RunnerTools, StopReason
 from polylogue.streams.takeover_plan import ResponsePlan, TurnPlan
@@ -59,9 +58,7 @@ class TurnRun:
                     self._running[slot.response_id].stop(reason)
 
     async def run(self) -> None:
-        """Returns when every response has ended and every claim is acknowledged. Raises PartitionLostError."""
-        if not self._plan.opened:
-            self._open()
+        """Goes on after `open`. Returns when every response has ended and every claim is acknowledged. Raises PartitionLostError."""
         resent = [
             self._tools.outbox.send_claim(placed.claim, placed.produced_at_ms, self.command.traceparent)
             for placed in self._plan.claims
@@ -110,7 +107,13 @@ class TurnRun:
             finally:
                 del self._running[slot.response_id]
 
-    def _open(self) -> None:
+    def open(self) -> None:
+        """Writes what the turn begins with, unless it is in the log. At once: events of commands keep their order.
+
+        Raises PartitionLostError.
+        """
+        if self._plan.opened:
+            return
         if self._start.new_conversation:
             title = self._start.title or _title(self._start.prompt)
             self._append(ConversationStarted(title=title, parent=self._start.parent))
@@ -118,27 +121,14 @@ class TurnRun:
             PromptSubmitted(
                 prompt=self._start.prompt,
                 responses=self._start.responses,
+                round=self._start.round,
                 system=self._start.system,
                 attachments=self._start.attachments,
             )
         )
 
     def _append(self, data: Payload) -> None:
-        if self._writer.lost:
-            raise PartitionLostError(f"partition {self._writer.partition} is written by another runner")
-        self._writer.append(
-            Event(
-                event_id=f"{self.command.command_id}.{type(data).__name__}",
-                conversation_id=self.command.conversation_id,
-                turn_id=self.command.turn_id,
-                owner_id=self.command.owner_id,
-                occurred_at=rfc3339(),
-                command_offset=self.offset,
-                causation_id=self.command.command_id,
-                traceparent=self.command.traceparent,
-                data=data,
-            )
-        )
+        self._writer.append(command_event(self.command, self.offset, data))
 
 
 def _title(prompt: str) -> str:
