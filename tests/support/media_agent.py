@@ -257,7 +257,7 @@ def _plain(settings: Settings) -> dict[str, object]:
 
 async def until(condition: Callable[[], bool], timeout_s: float) -> None:
     async with asyncio.timeout(timeout_s):
-        while not condition():  # noqa: ASYNC110 (what happens in another process sets no event of ours)
+        while not condition():
             await asyncio.sleep(0.05)
 
 
