@@ -11,6 +11,7 @@ from urllib.parse import unquote
 import httpx
 import msgspec
 import psycopg
+import pytest
 
 from polylogue.infra.postgres import connection_string
 from polylogue.infra.settings import Settings
@@ -299,6 +300,26 @@ async def test_a_conversation_goes_on_with_its_history_once_its_turn_has_ended(p
         (medium,) = painter["media_urls"]
         assert "X-Amz-Signature" in medium["url"]
         assert medium["key"] in unquote(medium["url"])
+
+
+@pytest.mark.parametrize("commit", [True, False])
+async def test_a_log_that_ends_with_a_transaction_marker_is_caught_up_whatever_the_marker_says(
+    prepared: Settings, commit: bool
+) -> None:
+    async with Wire(prepared) as wire:
+        async with api_server(prepared) as client:
+            async with frames(client, "POST", "/api/compare-stream", json=BODY) as live:
+                script = await wire.script()
+                written = list(script.opening())
+                for slot in script.start.responses:
+                    written += script.answer(slot.response_id, "x")
+                await wire.write_in_transaction(written, commit=commit)
+                seen = await live.rest()
+        assert seen[-1]["type"] == "complete"
+        async with api_server(prepared) as client:  # its tail begins behind the marker
+            url = f"/api/compare-stream/{script.command.conversation_id}"
+            async with frames(client, "GET", url, params={"turn": script.command.turn_id}) as stream:
+                assert await stream.rest() == seen
 
 
 async def test_garbage_is_skipped_and_counted(prepared: Settings) -> None:

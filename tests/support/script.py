@@ -162,6 +162,25 @@ class Wire:
         )
         return int(record.offset)
 
+    async def write_in_transaction(self, written: list[Event], *, commit: bool) -> None:
+        """Leaves a marker behind the events, which readers without isolation see in either case."""
+        name = f"{self._settings.kafka_topic_prefix}test"
+        producer: AIOKafkaProducer = idempotent_producer(self._settings, transactional_id=name)
+        await producer.start()
+        try:
+            await producer.begin_transaction()
+            for event in written:
+                key = event.conversation_id
+                await producer.send_and_wait(
+                    self._events,
+                    event_codec.encode(event),
+                    key=key.encode(),
+                    partition=partition_for(key, 3),
+                )
+            await (producer.commit_transaction() if commit else producer.abort_transaction())
+        finally:
+            await producer.stop()
+
     async def delete_before(self, conversation_id: str, offset: int) -> None:
         """What retention would do to a conversation's partition."""
         place = TopicPartition(self._events, partition_for(conversation_id, 3))
