@@ -1,0 +1,94 @@
+"""How long a picture takes from the gateway to its `media` frame, beside a bare upload of the same bytes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+
+from bench.figure import RUNS, Figure, Series, Table, Target
+from bench.gateway import PICTURE
+from bench.pictures import MB
+from bench.processes import BenchError, data_directory, gateway, system
+from bench.questions import Line, ask
+from polylogue.infra.s3 import create_s3_client
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+SIZES_MB = (1, 10)
+BUCKET = "bench-bare"
+RATIO_AT_10 = Target(2.5)
+SECONDS_AT_10 = Target(2000)
+
+
+async def run(quick: bool) -> list[Series]:
+    table = Table()
+    with gateway() as models:
+        named = {"OPENROUTER_BASE_URL": models, "OPENROUTER_API_KEY": "bench"}
+        with data_directory() as directory, system(directory, named) as running:
+            s3 = create_s3_client(running.settings())
+            s3.create_bucket(Bucket=BUCKET)
+            async with aiohttp.ClientSession() as session:
+                for size in SIZES_MB:
+                    for number in range(2 if quick else RUNS + 1):
+                        took_ms, data = await _picture(session, running.url, size * MB)
+                        bare_ms = await asyncio.to_thread(_put, s3, f"{size}-{number}.png", data)
+                        if number == 0:
+                            continue  # connections, threads and code are cold
+                        table.add(
+                            f"{size} MB: gateway to media frame", "ms", took_ms, _at_10(size, SECONDS_AT_10)
+                        )
+                        table.add(f"{size} MB: bare put of the same bytes", "ms", bare_ms)
+                        table.add(
+                            f"{size} MB: media frame over put",
+                            "×",
+                            took_ms / bare_ms,
+                            _at_10(size, RATIO_AT_10),
+                        )
+            s3.close()
+    return table.series()
+
+
+def _at_10(size: int, target: Target) -> Target | None:
+    return target if size == 10 else None
+
+
+async def _picture(session: aiohttp.ClientSession, url: str, size: int) -> tuple[float, bytes]:
+    """The time from the last byte of the picture to its frame, and the stored bytes."""
+    lines = await ask(session, url, f"size={size}", [PICTURE])
+    media = [(line, frame) for line in lines if (frame := _frame(line))["type"] == "media"]
+    written = [stamp for line in lines for stamp in line.stamps]
+    if not len(media) == len(written) == 1:
+        frames = [_frame(line) for line in lines]
+        said = [f"{frame['type']} {frame.get('message', '')}".strip() for frame in frames]
+        raise BenchError(f"not one picture and one stamp behind it, but: {', '.join(said)}")
+    ((line, frame),) = media
+    async with session.get(frame["url"]) as response:
+        response.raise_for_status()
+        data = await response.read()
+    assert len(data) == size
+    return (line.at_ns - written[0]) / 1e6, data
+
+
+def _frame(line: Line) -> dict[str, Any]:
+    frame: dict[str, Any] = json.loads(line.data.removeprefix(b"data:"))
+    return frame
+
+
+def _put(s3: S3Client, key: str, data: bytes) -> float:
+    begun = time.perf_counter()
+    s3.put_object(Bucket=BUCKET, Key=key, Body=data, ContentType="image/png")
+    return (time.perf_counter() - begun) * 1000
+
+
+FIGURE = Figure(
+    "media_latency",
+    "From the moment at which the kernel of the gateway has taken the last byte of the picture's chunk (base64 in one "
+    "line) to the arrival of the end of the `media` frame at the client. Beside it, in the same run, boto3's "
+    "`put_object` of the same bytes to the same server, from the call to its return.",
+    run,
+)

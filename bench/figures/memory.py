@@ -1,0 +1,79 @@
+"""The resident memory of every process of a running system, at rest and after twenty turns."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import psutil
+
+from bench.figure import RUNS, Figure, Series, Table
+from bench.processes import System, data_directory, system
+from polylogue.client import PolylogueClient
+from polylogue.infra.local.stack import LocalStack
+from polylogue.schemas.frames import CompleteFrame
+
+TURNS = 20
+MODELS = ("sim/text", "sim/painter", "sim/mixed")
+SETTLE_S = 5.0  # for what starting has left to be freed
+BETWEEN_S = 1.0
+MIB = 1024 * 1024
+PARTS = ("api", "runner", "media-agent", "projector", "simulator")
+
+
+async def run(quick: bool) -> list[Series]:
+    table = Table()
+    with data_directory() as directory:
+        with system(directory) as running:
+            await _weigh(table, running, "at rest", quick=quick)
+            async with PolylogueClient(running.url) as client:
+                for turn in range(1 if quick else TURNS):
+                    frames = [one.frame async for one in client.submit(f"Draw circle {turn}", MODELS)]
+                    assert isinstance(frames[-1], CompleteFrame)
+            await _weigh(table, running, f"after {TURNS} turns", quick=quick)
+    return table.series()
+
+
+async def _weigh(table: Table, running: System, when: str, *, quick: bool) -> None:
+    await asyncio.sleep(0 if quick else SETTLE_S)
+    for _ in range(1 if quick else RUNS):
+        found = await asyncio.to_thread(_resident, running.pid, running.data_dir)
+        for name, (resident, shared_out) in sorted(found.items()):
+            table.add(f"{when}: {name}", "MiB RSS", resident / MIB)
+            if name == "postgres":
+                # Its processes share most of what they hold, which the sum of RSS counts many times.
+                table.add(f"{when}: {name}", "MiB PSS", shared_out / MIB)
+        table.add(f"{when}: all", "MiB PSS", sum(pss for _, pss in found.values()) / MIB)
+        await asyncio.sleep(0 if quick else BETWEEN_S)
+
+
+def _resident(pid: int, data_dir: Path) -> dict[str, tuple[float, float]]:
+    """RSS and PSS by part; what a part has started is counted with it."""
+    parts = {"run": psutil.Process(pid)}
+    for service in LocalStack(data_dir).status():
+        assert service.pid is not None
+        parts[service.name] = psutil.Process(service.pid)
+    servers = {process.pid for process in parts.values()}
+    for child in parts["run"].children():
+        if child.pid not in servers:
+            words = child.cmdline()
+            parts[next(part for part in PARTS if part in words)] = child
+    counted = {process.pid for process in parts.values()}
+    sums: dict[str, tuple[float, float]] = {}
+    for name, process in parts.items():
+        # Everything is below `run`, which alone is counted without what it has started.
+        below = [] if name == "run" else process.children(recursive=True)
+        held = [
+            one.memory_full_info() for one in (process, *below) if one is process or one.pid not in counted
+        ]
+        sums[name] = (sum(one.rss for one in held), sum(one.pss for one in held))
+    return sums
+
+
+FIGURE = Figure(
+    "memory",
+    "Resident memory of each process of `polylogue run` and of the servers that it starts, some seconds after the "
+    f"ready line, and again after {TURNS} turns of three simulated models, each with two pictures and a sound. Five samples, "
+    "a second apart. PSS shares out what several processes hold together.",
+    run,
+)

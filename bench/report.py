@@ -1,0 +1,85 @@
+"""A figure's result as a table for people and as JSON for later comparison."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from bench.figure import Figure, Series
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def show(console: Console, figure: Figure, series: Sequence[Series]) -> None:
+    runs = max((len(one.values) for one in series), default=0)
+    table = Table(title=f"{figure.name} ({runs} runs)", title_justify="left", caption=figure.measures)
+    table.caption_justify = "left"
+    table.add_column("")
+    for heading in ("median", "min", "max"):
+        table.add_column(heading, justify="right")
+    table.add_column("unit")
+    table.add_column("target")
+    for one in series:
+        table.add_row(
+            one.name,
+            *(_short(value) for value in (one.median, min(one.values), max(one.values))),
+            one.unit,
+            _verdict(one),
+        )
+    console.print(table)
+
+
+def write(
+    figure: Figure,
+    series: Sequence[Series],
+    *,
+    quick: bool,
+    machine: dict[str, Any],
+    versions: dict[str, Any],
+    directory: Path = RESULTS,
+) -> Path:
+    directory.mkdir(parents=True, exist_ok=True)
+    now = datetime.now(UTC)
+    path = directory / f"{figure.name}-{now:%Y%m%dT%H%M%SZ}.json"
+    document = {
+        "figure": figure.name,
+        "measures": figure.measures,
+        "at": now.isoformat(timespec="seconds"),
+        "quick": quick,
+        "machine": machine,
+        "versions": versions,
+        "series": [_record(one) for one in series],
+    }
+    path.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    return path
+
+
+def _record(series: Series) -> dict[str, Any]:
+    target = series.target
+    return {
+        "name": series.name,
+        "unit": series.unit,
+        "median": series.median,
+        "min": min(series.values),
+        "max": max(series.values),
+        "values": list(series.values),
+        "target": None if target is None else str(target),
+        "met": None if target is None else target.met(series.median),
+    }
+
+
+def _verdict(series: Series) -> str:
+    if series.target is None:
+        return ""
+    return f"{series.target} {'[green]met[/]' if series.target.met(series.median) else '[red]missed[/]'}"
+
+
+def _short(value: float) -> str:
+    size = abs(value)
+    return f"{value:,.0f}" if size >= 1000 else f"{value:.1f}" if size >= 100 else f"{value:.2f}"
