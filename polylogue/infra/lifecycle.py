@@ -12,6 +12,7 @@ import uvloop
 from pydantic import PostgresDsn
 
 from polylogue import __version__
+from polylogue.infra import crash_points
 from polylogue.infra.logs import configure_logs, get_logger
 from polylogue.infra.settings import Settings
 
@@ -19,8 +20,12 @@ Main = Callable[[Settings, asyncio.Event], Awaitable[None]]
 
 
 def run_process(name: str, settings: Settings, main: Main) -> None:
-    """Runs `main(settings, stop)`; `stop` is set by SIGTERM or SIGINT, and `main` then ends in its own time."""
+    """Runs `main(settings, stop)`; `stop` is set by SIGTERM or SIGINT, and `main` then ends in its own time.
+
+    Raises SettingsError where the environment names a crash point that does not exist.
+    """
     configure_logs(settings, process=name)
+    crash_points.arm()
     get_logger("polylogue").info(
         "starting",
         version=__version__,
