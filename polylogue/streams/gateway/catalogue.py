@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from polylogue.streams.gateway.protocols import Protocol, protocol_of
 from polylogue.streams.gateway.usage import price_micros
 
 
@@ -19,6 +20,7 @@ class ModelInfo(msgspec.Struct, frozen=True):
     context_length: int | None = None
     prompt_price: int | None = None
     completion_price: int | None = None
+    protocol: Protocol = "chat"
 
 
 def read_catalogue(document: Any) -> list[ModelInfo]:
@@ -44,6 +46,7 @@ def _model(entry: dict[str, Any]) -> ModelInfo:
         context_length=context if isinstance(context, int) and context > 0 else None,
         prompt_price=price_micros(pricing.get("prompt")),
         completion_price=price_micros(pricing.get("completion")),
+        protocol=protocol_of(entry),
     )
 
 

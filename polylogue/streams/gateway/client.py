@@ -3,41 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import io
-import time
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Self
 
 import aiohttp
-import orjson
 
-from polylogue.streams.gateway import errors, large_json
+from polylogue.schemas.base import MediaType
+from polylogue.streams.gateway import large_json, questions
+from polylogue.streams.gateway.adapter import Adapter
 from polylogue.streams.gateway.catalogue import ModelInfo, read_catalogue
-from polylogue.streams.gateway.chat_completions import ChatCompletions
-from polylogue.streams.gateway.events import GatewayEvent, UpstreamError
+from polylogue.streams.gateway.events import GatewayEvent, JobStarted, UpstreamError
 from polylogue.streams.gateway.framing import Frame, Framing
+from polylogue.streams.gateway.protocols import Protocol
 from polylogue.streams.gateway.request import ChatRequest
-from polylogue.streams.gateway.sse import MIB, ProtocolError
+from polylogue.streams.gateway.retries import OnRetry, Retries
+from polylogue.streams.gateway.sse import MIB
+from polylogue.streams.gateway.transport import FAILURES, UNREACHABLE, Transport, refusal_of
+from polylogue.streams.gateway.video_jobs import VideoJobs
 
 # Larger frames hold pictures: decoding and hashing them would hold up every other answer of this process.
 OFF_LOOP_BYTES = 256 * 1024
-# What one read may bring: fewer wake-ups for a picture, still far below what stalls the loop.
-READ_BUFFER_BYTES = 256 * 1024
-ERROR_BODY_BYTES = 64 * 1024
-# Below the five seconds after which common servers close: a POST on a closed connection cannot be sent again.
-KEEP_ALIVE_SECONDS = 4.0
-# Compressed events would wait in the compressor.
-_STREAM_HEADERS = {
-    "Content-Type": "application/json",
-    "Accept": "text/event-stream",
-    "Accept-Encoding": "identity",
-}
 CATALOGUE_BYTES = 32 * MIB
-
-_UNREACHABLE = UpstreamError("connection", "The gateway cannot be reached.", retryable=True)
-_NOT_ACCEPTED = UpstreamError("timeout", "The gateway did not accept the connection in time.", retryable=True)
-_BROKEN = UpstreamError("connection", "The connection to the gateway broke off.", retryable=True)
-_TOO_LONG = UpstreamError("limit", "The gateway sent more in one piece than is allowed.", retryable=False)
 
 
 class GatewayRefusedError(Exception):
@@ -61,16 +48,28 @@ class Gateway:
         idle_timeout_s: float = 120.0,  # comments count as a sign of life
         total_timeout_s: float = 900.0,
         max_media_bytes: int = 100 * MIB,
+        retry_for_s: float = 0.0,  # how long 429 and 5xx are retried while nothing of the answer has come
+        on_retry: OnRetry | None = None,  # called before each wait
+        video_poll_interval_s: float = 10.0,
+        video_deadline_s: float = 900.0,
     ) -> None:
-        self._base_url = base_url.rstrip("/")
-        self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
-        self._connect_timeout = connect_timeout_s
+        self._transport = Transport(
+            base_url=base_url,
+            api_key=api_key,
+            connect_timeout_s=connect_timeout_s,
+            idle_timeout_s=idle_timeout_s,
+        )
+        self._jobs = VideoJobs(
+            self._transport, poll_interval_s=video_poll_interval_s, deadline_s=video_deadline_s
+        )
         self._first_byte_timeout = first_byte_timeout_s
         self._idle_timeout = idle_timeout_s
         self._total_timeout = total_timeout_s
         self._max_media = max_media_bytes
         self._max_line = max_media_bytes // 3 * 4 + 4 * MIB  # base64, and the JSON around it
-        self._session: aiohttp.ClientSession | None = None
+        self._retry_for = retry_for_s
+        self._on_retry = on_retry
+        self._protocols: dict[str, Protocol] = {}
 
     async def __aenter__(self) -> Self:
         return self
@@ -79,28 +78,82 @@ class Gateway:
         await self.close()
 
     async def close(self) -> None:
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        await self._transport.close()
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[list[GatewayEvent]]:
         """Lists of events as the network brings them; the last event is `Finished` or `UpstreamError`.
 
-        Never raises for what the gateway does. Wrap it in `contextlib.aclosing`: leaving it closes the connection,
-        and with that stops the model.
+        Speaks the protocol that the request names, or else the one that the list of models (as `models` got it last)
+        names for the model. Never raises for what the gateway does. Wrap it in `contextlib.aclosing`: leaving it
+        closes the connection, and with that stops the model.
         """
-        adapter = ChatCompletions(
-            audio_format=request.audio.format if request.audio else None, max_media_bytes=self._max_media
-        )
+        loop = asyncio.get_running_loop()
+        protocol = request.protocol or self._protocol_of(request.model)
+        retries = Retries(protocol, until=loop.time() + self._retry_for)
+        wait: float | None = 0.0
+        while wait is not None:
+            await asyncio.sleep(wait)
+            wait, begun = None, False
+            async with aclosing(self._attempt(protocol, request)) as attempt:
+                async for events in attempt:
+                    wait = None if begun else retries.wait_s(events, loop.time())
+                    if wait is not None:
+                        break
+                    begun = True
+                    yield events
+            if wait is not None and self._on_retry is not None and isinstance(events[0], UpstreamError):
+                self._on_retry(events[0])
+
+    async def resume_job(
+        self, *, media_type: MediaType, job_id: str, polling_url: str
+    ) -> AsyncGenerator[list[GatewayEvent]]:
+        """Polls a job that `JobStarted` told of, perhaps in another process. Yields and ends as `stream` does."""
+        async with aclosing(self._jobs.follow(JobStarted(media_type, job_id, polling_url))) as job:
+            async for events in job:
+                yield events
+
+    async def models(self) -> list[ModelInfo]:
+        """What the gateway offers. Raises GatewayRefusedError."""
+        deadline = asyncio.get_running_loop().time() + self._first_byte_timeout
+        try:
+            url = self._transport.resolve("models")
+            assert url is not None  # a word without any sign in it
+            reply = await self._transport.get(url, until=deadline, limit=CATALOGUE_BYTES)
+            if reply.status != 200:
+                raise GatewayRefusedError(refusal_of(reply))
+            models = read_catalogue(large_json.loads(reply.body))
+        except TimeoutError as error:
+            raise GatewayRefusedError(self._transport.failure(error, deadline)) from None
+        except (aiohttp.ClientError, OSError):
+            raise GatewayRefusedError(UNREACHABLE) from None
+        except ValueError:
+            raise GatewayRefusedError(
+                UpstreamError("protocol", "The gateway's list of models is not JSON.", retryable=True)
+            ) from None
+        self._protocols = {model.id: model.protocol for model in models}
+        return models
+
+    def _protocol_of(self, model: str) -> Protocol:
+        """Of the model, or of the one that it is a variant of (`name:variant`)."""
+        return self._protocols.get(model) or self._protocols.get(model.partition(":")[0], "chat")
+
+    def _attempt(self, protocol: Protocol, request: ChatRequest) -> AsyncGenerator[list[GatewayEvent]]:
+        if protocol == "videos":
+            return self._jobs.order(questions.body(protocol, request), accept_s=self._first_byte_timeout)
+        return self._streamed(protocol, request)
+
+    async def _streamed(self, protocol: Protocol, request: ChatRequest) -> AsyncGenerator[list[GatewayEvent]]:
+        adapter = questions.adapter(protocol, request, max_media_bytes=self._max_media)
         framing = Framing(max_line_bytes=self._max_line, max_body_bytes=2 * self._max_line)
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._total_timeout
         first_byte = min(loop.time() + self._first_byte_timeout, deadline)
         response: aiohttp.ClientResponse | None = None
         try:
-            response = await self._ask(request, first_byte)
+            body = questions.body(protocol, request)
+            response = await self._transport.post(questions.PATHS[protocol], body, until=first_byte)
             if response.status != 200:
-                yield adapter.fail(await self._http_error(response, deadline))
+                yield adapter.fail(await self._transport.refusal(response, deadline))
                 return
             patience = first_byte
             while not adapter.ended:
@@ -117,75 +170,11 @@ class Gateway:
                         yield events
                     return
                 patience = min(loop.time() + self._idle_timeout, deadline)
-        except aiohttp.ConnectionTimeoutError:
-            yield adapter.fail(_NOT_ACCEPTED)
-        except TimeoutError:
-            yield adapter.fail(self._timed_out(deadline))
-        except ProtocolError:
-            yield adapter.fail(_TOO_LONG)
-        except aiohttp.ClientConnectorError:
-            yield adapter.fail(_UNREACHABLE)
-        except (aiohttp.ClientError, OSError):
-            yield adapter.fail(_BROKEN)
+        except FAILURES as error:
+            yield adapter.fail(self._transport.failure(error, deadline))
         finally:
             if response is not None:
                 response.close()  # does nothing where the body was read to its end
-
-    async def models(self) -> list[ModelInfo]:
-        """What the gateway offers. Raises GatewayRefusedError."""
-        deadline = asyncio.get_running_loop().time() + self._first_byte_timeout
-        try:
-            async with asyncio.timeout_at(deadline):
-                async with self._open_session().get(
-                    f"{self._base_url}/models", headers=self._headers
-                ) as response:
-                    if response.status != 200:
-                        raise GatewayRefusedError(await self._http_error(response, deadline))
-                    body = await _read_capped(response, CATALOGUE_BYTES)
-            return read_catalogue(large_json.loads(body))
-        except TimeoutError:
-            raise GatewayRefusedError(self._timed_out(deadline)) from None
-        except (aiohttp.ClientError, OSError):
-            raise GatewayRefusedError(_UNREACHABLE) from None
-        except ValueError:
-            raise GatewayRefusedError(
-                UpstreamError("protocol", "The gateway's list of models is not JSON.", retryable=True)
-            ) from None
-
-    def _open_session(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(
-                    limit=0, keepalive_timeout=KEEP_ALIVE_SECONDS
-                ),  # the runner bounds how many answers run at once
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._connect_timeout),
-                read_bufsize=READ_BUFFER_BYTES,
-            )
-        return self._session
-
-    async def _ask(self, request: ChatRequest, first_byte: float) -> aiohttp.ClientResponse:
-        # Not followed: a redirected POST becomes a GET, and the key is for this origin only.
-        async with asyncio.timeout_at(first_byte):
-            return await self._open_session().post(
-                f"{self._base_url}/chat/completions",
-                data=io.BytesIO(orjson.dumps(request.body())),  # sent in pieces: it may hold pictures
-                headers={**self._headers, **_STREAM_HEADERS},
-                allow_redirects=False,
-            )
-
-    async def _http_error(self, response: aiohttp.ClientResponse, deadline: float) -> UpstreamError:
-        soon = asyncio.get_running_loop().time() + self._idle_timeout
-        async with asyncio.timeout_at(min(soon, deadline)):
-            body = await _read_capped(response, ERROR_BODY_BYTES)
-        if response.status < 400:
-            message = f"The gateway answered with HTTP {response.status} instead of a stream."
-            return UpstreamError("protocol", message, retryable=False)
-        return errors.from_http(response.status, response.headers, body, now=time.time())
-
-    def _timed_out(self, deadline: float) -> UpstreamError:
-        if asyncio.get_running_loop().time() >= deadline:
-            return UpstreamError("timeout", "The model took longer than is allowed in all.", retryable=True)
-        return UpstreamError("timeout", "The gateway has gone silent.", retryable=True)
 
 
 def _small_together(frames: list[Frame]) -> list[list[Frame]]:
@@ -198,16 +187,7 @@ def _small_together(frames: list[Frame]) -> list[list[Frame]]:
     return batches
 
 
-async def _decode(adapter: ChatCompletions, frames: list[Frame]) -> list[GatewayEvent]:
+async def _decode(adapter: Adapter, frames: list[Frame]) -> list[GatewayEvent]:
     if len(frames) == 1 and len(frames[0].data) >= OFF_LOOP_BYTES:
         return await asyncio.to_thread(adapter.feed, frames[0])
     return [event for frame in frames for event in adapter.feed(frame)]
-
-
-async def _read_capped(response: aiohttp.ClientResponse, limit: int) -> bytes:
-    body = bytearray()
-    async for data in response.content.iter_any():
-        body += data
-        if len(body) >= limit:
-            break
-    return bytes(body[:limit])

@@ -23,7 +23,7 @@ _NO_CREDIT = "The gateway's account has run out of credit."
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
 _UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _EPOCH_SECONDS = 10**9  # a reset above this is a date, not a duration
-_EPOCH_MILLISECONDS = 10**12
+EPOCH_MILLISECONDS = 10**12
 _LONGEST_WAIT_SECONDS = 86_400.0
 
 # Words in an error's code or type. These say more than a number does; the first that occurs decides.
@@ -205,7 +205,7 @@ def _seconds(value: str, now: float | None, *, milliseconds: bool) -> float | No
         number = float(value) / 1000 if milliseconds else float(value)
         if number < _EPOCH_SECONDS:
             return number
-        date = number / 1000 if number >= _EPOCH_MILLISECONDS else number
+        date = number / 1000 if number >= EPOCH_MILLISECONDS else number
         return None if now is None else date - now
     durations = _DURATION.findall(value)
     if durations and not _DURATION.sub("", value):

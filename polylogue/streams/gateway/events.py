@@ -40,9 +40,24 @@ class MediaRemote(msgspec.Struct, frozen=True):
     media_type: MediaType
     url: str
     declared_content_type: str | None = None
+    needs_key: bool = (
+        False  # the gateway's bearer key has to be sent; only ever true for the gateway's own origin
+    )
+    expires_at_s: float | None = None  # Unix time after which a signed URL is dead
 
     def __repr__(self) -> str:  # such URLs are often signed
         return f"MediaRemote({self.media_type}, {self.declared_content_type})"
+
+
+class JobStarted(msgspec.Struct, frozen=True):
+    """The provider makes a medium that takes minutes; from now on it is paid for, and polled, not ordered again."""
+
+    media_type: MediaType
+    job_id: str
+    polling_url: str  # absolute
+
+    def __repr__(self) -> str:  # such URLs may be signed
+        return f"JobStarted({self.media_type})"
 
 
 class BadMedia(msgspec.Struct, frozen=True):
@@ -85,6 +100,7 @@ GatewayEvent = (
     | AudioDelta
     | MediaBytes
     | MediaRemote
+    | JobStarted
     | BadMedia
     | Noted
     | UsageReported

@@ -13,7 +13,6 @@ from polylogue.streams.gateway.typed_events import TypedEvents
 from polylogue.streams.gateway.usage import usage_of
 
 _NO_PICTURE = UpstreamError("upstream", "The model sent no picture.", retryable=True)
-_UNFINISHED = "The model began a picture and did not finish it."
 
 
 class ImageEndpoint(TypedEvents):
@@ -48,9 +47,8 @@ class ImageEndpoint(TypedEvents):
             self._fail(_NO_PICTURE)
         return bool(images)
 
-    def _before_end(self) -> None:
-        if self._previewed:
-            self._answer.note("image_unfinished", _UNFINISHED)
+    def _is_unfinished(self) -> bool:
+        return self._previewed
 
     def _succeed(self) -> None:
         if self._finish is None:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import msgspec
 
 from polylogue.schemas.commands import ImageConfig
+from polylogue.streams.gateway.protocols import Protocol
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -28,7 +29,18 @@ class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
     max_tokens: int | None = None
     image_config: ImageConfig | None = None
     audio: AudioRequest | None = None
+    protocol: Protocol | None = None  # None: what the gateway's list of models says
     extra: dict[str, Any] = {}  # passed on as it is; cannot override the fields above
+
+    @property
+    def prompt(self) -> str:
+        """What was asked last, for the protocols that know no conversation."""
+        asked = next((message for message in reversed(self.messages) if message.role == "user"), None)
+        if asked is None:
+            return ""
+        if isinstance(asked.content, str):
+            return asked.content
+        return "\n".join(part["text"] for part in asked.content if isinstance(part.get("text"), str))
 
     def body(self) -> dict[str, Any]:
         optional = {

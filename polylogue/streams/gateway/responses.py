@@ -13,7 +13,6 @@ from polylogue.streams.gateway.typed_events import TypedEvents
 from polylogue.streams.gateway.usage import usage_of
 
 _IMAGE = "response.image_generation_call."
-_UNFINISHED = "The model began a picture and did not finish it."
 _TEXT = frozenset({"response.output_text.delta", "response.refusal.delta"})
 _THOUGHT = frozenset({"response.reasoning_summary_text.delta", "response.reasoning_text.delta"})
 _TRANSCRIPT = frozenset({"response.audio.transcript.delta", "response.output_audio_transcript.delta"})
@@ -64,9 +63,8 @@ class Responses(TypedEvents):
             self._failed(document)
         return not self.ended
 
-    def _before_end(self) -> None:
-        if self._begun - self._shown:
-            self._answer.note("image_unfinished", _UNFINISHED)
+    def _is_unfinished(self) -> bool:
+        return bool(self._begun - self._shown)
 
     def _image(self, event: dict[str, Any]) -> None:
         item_id = str(event.get("item_id") or event.get("output_index"))

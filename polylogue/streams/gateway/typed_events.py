@@ -30,8 +30,9 @@ class TypedEvents(ABC):
     def _body(self, document: dict[str, Any]) -> bool:
         """The whole answer as one document; False when it is not what the protocol answers."""
 
-    def _before_end(self) -> None:
-        """The last chance to say something."""
+    def _is_unfinished(self) -> bool:
+        """Whether a picture was begun, and of it nothing but previews came."""
+        return False
 
     def feed(self, frame: Frame) -> list[GatewayEvent]:
         if self.ended:
@@ -44,8 +45,7 @@ class TypedEvents(ABC):
             try:
                 document = large_json.loads(data)
             except ValueError:
-                whole = isinstance(frame, JsonBody)
-                self._fail(errors.TRUNCATED if whole else errors.not_json(frame))
+                self._fail(errors.TRUNCATED if isinstance(frame, JsonBody) else errors.not_json(frame))
             else:
                 self._document(frame, document)
         return self._answer.take()
@@ -85,10 +85,14 @@ class TypedEvents(ABC):
             self._fail(errors.from_document(document))
 
     def _succeed(self) -> None:
-        self._before_end()
+        self._note_unfinished()
         self._answer.succeed(self._finish)
 
     def _fail(self, error: UpstreamError) -> None:
         if not self.ended:
-            self._before_end()
+            self._note_unfinished()
             self._answer.fail(error)
+
+    def _note_unfinished(self) -> None:
+        if self._is_unfinished():
+            self._answer.note("image_unfinished", "The model began a picture and did not finish it.")

@@ -29,11 +29,11 @@ def read(pieces: list[str], *, max_bytes: int = 10**6) -> list[Piece]:
 
 def joined(pieces: list[Piece]) -> list[Piece]:
     out: list[Piece] = []
-    for kind, group in itertools.groupby(pieces, type):
-        if kind is str:
-            out.append("".join(group))  # type: ignore[arg-type]
+    for piece in pieces:
+        if out and isinstance(piece, str) and isinstance(out[-1], str):
+            out[-1] += piece
         else:
-            out += group
+            out.append(piece)
     return out
 
 
