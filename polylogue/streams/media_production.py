@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 
+from polylogue.infra.crash_points import crash_point
 from polylogue.infra.settings import Settings
 from polylogue.media.keys import object_key
 from polylogue.media.sniff import sniff
@@ -135,7 +136,9 @@ class MediaProduction:
 
     async def _send_claim(self, claim: MediaClaim, produced: asyncio.Future[int]) -> None:
         produced_at_ms = await asyncio.shield(produced)
+        crash_point("runner.produced_acknowledged_before_claim")
         await self._outbox.send_claim(claim, produced_at_ms, self._log.command.traceparent)
+        crash_point("runner.claim_sent")
 
     def _next_media_id(self) -> str:
         """Deterministic within an attempt; another attempt's bytes never count as this one's."""

@@ -11,6 +11,7 @@ import msgspec
 from aiokafka import ConsumerRecord
 from aiokafka.errors import KafkaError
 
+from polylogue.infra.crash_points import crash_point
 from polylogue.infra.logs import get_logger
 from polylogue.infra.settings import Settings
 from polylogue.infra.topics import COMMANDS, CONVERSATION_EVENTS, topic_name
@@ -98,6 +99,7 @@ class OwnedPartition:
         settings = self._services.settings
         self._writer = PartitionWriter(settings, self.partition, on_lost=self._services.on_lost)
         await self._writer.start()
+        crash_point("takeover.fenced")
         start = await committed()
         records = [
             record
@@ -113,6 +115,7 @@ class OwnedPartition:
         for record in records:
             self.ledger.begin(record.offset)
         plans = plan_takeover(placed, events)
+        crash_point("takeover.planned")
         going_on = {plan.placed.offset: plan for plan in plans if not plan.finished}
         for plan in plans:
             self._know(start_id(plan.placed.command))
@@ -132,6 +135,7 @@ class OwnedPartition:
             "partition_taken_over", partition=self.partition, commands=len(placed), unfinished=len(going_on)
         )
         self.ready = True
+        crash_point("takeover.done")
         return self.ledger.next_offset if records else start
 
     async def serve(self, record: ConsumerRecord[bytes, bytes]) -> None:
@@ -143,12 +147,14 @@ class OwnedPartition:
         if not self.ready or self._abandoned or record.offset < self.ledger.next_offset:
             return
         self.ledger.begin(record.offset)
+        crash_point("runner.command_read")
         placed = await self._readable(record)
         if placed is None:
             self.ledger.finish(record.offset)
             return
         command = placed.command
         if isinstance(command.data, CancelTurn):
+            crash_point("runner.cancel_read")
             for turn in self._turns.values():
                 if turn.command.turn_id == command.turn_id:
                     turn.stop("cancelled", command.data.response_ids)
@@ -232,6 +238,7 @@ class OwnedPartition:
             return
         finally:
             self._turns.pop(turn.offset, None)
+        crash_point("runner.turn_finished_before_commit")
         self.ledger.finish(turn.offset)
 
     async def _readable(self, record: ConsumerRecord[bytes, bytes]) -> PlacedCommand | None:

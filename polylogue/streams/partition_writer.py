@@ -17,6 +17,7 @@ from aiokafka.errors import (
     ProducerFenced,
 )
 
+from polylogue.infra.crash_points import crash_point
 from polylogue.infra.kafka import idempotent_producer
 from polylogue.infra.logs import get_logger
 from polylogue.infra.settings import Settings
@@ -185,7 +186,9 @@ class PartitionWriter:
                 await asyncio.wait_for(producer.flush(), ACKNOWLEDGE_WITHIN_S)
                 if self._failure is not None:
                     raise self._failure
+                crash_point("writer.transaction_commit_before")
                 await asyncio.wait_for(producer.commit_transaction(), ACKNOWLEDGE_WITHIN_S)
+                crash_point("writer.transaction_committed")
                 began_at, self.in_transaction = None, False
             if done:
                 return
@@ -193,6 +196,7 @@ class PartitionWriter:
                 if began_at is None:
                     await producer.begin_transaction()
                     began_at, self.in_transaction = self._loop.time(), True
+                    crash_point("writer.transaction_begun")
                 item = self._unsent[0]
                 delivery = await asyncio.wait_for(
                     producer.send(
@@ -201,6 +205,7 @@ class PartitionWriter:
                     ACKNOWLEDGE_WITHIN_S,
                 )
                 self._unsent.popleft()
+                crash_point("writer.sent")
                 item.sent = True
                 delivery.add_done_callback(partial(self._delivered, item, producer))
 

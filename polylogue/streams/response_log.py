@@ -61,6 +61,11 @@ class ResponseLog:
         self.send_text()
         return self._append(data)
 
+    async def flush(self) -> None:
+        """Sends what waits and waits until Kafka has all of it. Raises PartitionLostError."""
+        self.send_text()
+        await self.writer.flush()
+
     def discard(self) -> None:
         """Forgets the text that waits: the partition belongs to another writer."""
         if self._timer is not None:

@@ -7,6 +7,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Literal
 
+from polylogue.infra.crash_points import crash_point, crash_point_after
 from polylogue.infra.logs import get_logger
 from polylogue.infra.settings import Settings
 from polylogue.schemas.base import Payload
@@ -119,7 +120,9 @@ class ResponseRun:
 
     async def _settle(self, end: Payload) -> None:
         """Waits for the end and every claim. A stop that comes now comes too late; a lost partition fails the wait."""
+        crash_point("runner.response_end_before")
         settled = asyncio.gather(self._log.event(end), *self._media.claims)
+        await crash_point_after("runner.response_ended", self._log.writer.flush)
         while not settled.done():
             try:
                 await asyncio.shield(settled)
@@ -132,6 +135,9 @@ class ResponseRun:
             return self._stopped(self._stop_reason)
         async with self._tools.capacity.slot(self._log.command.conversation_id, self._queued):
             self._log.event(ResponseStarted(model=self._model, media_enabled=self._media.enabled))
+            await crash_point_after("runner.response_started", self._log.writer.flush)
+            if self._log.attempt > 1:
+                await crash_point_after("takeover.restarted", self._log.writer.flush)
             return await self._stream()
 
     def _queued(self, position: int) -> None:
@@ -166,8 +172,10 @@ class ResponseRun:
         """Writes one event of the gateway; returns the end of the response where it is that."""
         match event:
             case TextDelta(text):
+                crash_point("runner.text_received")
                 self._saw_text(text)
                 self._log.text(text)
+                await crash_point_after("runner.text_appended", self._log.flush)
             case ReasoningDelta(text):
                 self._saw_text(text)
                 self._log.text(text, ReasoningAppended)

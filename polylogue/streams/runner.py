@@ -10,6 +10,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from aiokafka.errors import KafkaError
 
+from polylogue.infra.crash_points import crash_point
 from polylogue.infra.kafka import FETCH_MAX_WAIT_MS, client_options
 from polylogue.infra.logs import get_logger
 from polylogue.infra.settings import Settings
@@ -185,12 +186,14 @@ class Runner(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships
         if not due:
             return
         offsets = {TopicPartition(self._topic, owned.partition): offset for owned, offset in due.items()}
+        crash_point("runner.commit_before")
         try:
             await self._consumer.commit(offsets)
         except KafkaError as error:
             # A rebalance is under way or the broker is away. The next round commits; nothing depends on this one.
             _log.debug("commit_delayed", error=type(error).__name__)
             return
+        crash_point("runner.committed")
         for owned, offset in due.items():
             owned.committed = offset
 
@@ -201,11 +204,13 @@ class Runner(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships
             owned.drain()
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._settings.runner_drain_s
+        crash_point("runner.draining")
         _log.info("draining", seconds=self._settings.runner_drain_s)
         while loop.time() < deadline and not all(owned.idle for owned in self._owned.values()):
             await self._poll()
         for owned in self._owned.values():
             owned.interrupt()
+        crash_point("runner.interrupted")
 
     async def _close(self) -> None:
         for task in list(self._takeovers):

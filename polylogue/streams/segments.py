@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 
+from polylogue.infra.crash_points import crash_point
 from polylogue.infra.kafka import partition_for
 from polylogue.infra.settings import Settings
 from polylogue.infra.topics import MEDIA_REQUESTS, MEDIA_SEGMENTS, topic_name
@@ -36,6 +37,7 @@ class MediaOutbox:
 
     async def write_segments(self, media_id: str, data: bytes, sha256: str) -> SegmentRange:
         """Writes all of a medium and returns where it lies. A segment may be there twice, at two offsets."""
+        crash_point("runner.segments_before")
         view, key = memoryview(data), media_id.encode()
         partition = partition_for(media_id, MEDIA_SEGMENTS.partitions)
         room = asyncio.Semaphore(IN_FLIGHT)
@@ -44,13 +46,16 @@ class MediaOutbox:
             async with room:
                 piece = bytes(view[number * SEGMENT_BYTES : (number + 1) * SEGMENT_BYTES])
                 headers = (("media_id", key), ("segment", str(number).encode()))
-                return await self._producer.send(
+                offset = await self._producer.send(
                     self._segments_topic, piece, key=key, partition=partition, headers=headers
                 )
+                crash_point("runner.segment_written")
+                return offset
 
         count = math.ceil(len(data) / SEGMENT_BYTES)
         async with asyncio.TaskGroup() as writing:
             tasks = [writing.create_task(write(number)) for number in range(count)]
+        crash_point("runner.segments_after")
         offsets = [task.result() for task in tasks]
         return SegmentRange(
             partition=partition,

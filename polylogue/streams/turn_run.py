@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
+from polylogue.infra.crash_points import crash_point, crash_point_after
 from polylogue.schemas.base import Payload
 from polylogue.schemas.commands import StartTurn
 from polylogue.schemas.events import (
@@ -19,7 +20,7 @@ from polylogue.streams.cost_meter import TurnMeter
 from polylogue.streams.partition_writer import PartitionWriter
 from polylogue.streams.response_log import ResponseLog
 from polylogue.streams.response_run import ResponseRun, RunnerTools, StopReason
-from polylogue.streams.takeover_plan import ResponsePlan, TurnPlan
+from polylogue.streams.takeover_plan import PlacedClaim, ResponsePlan, TurnPlan
 
 TITLE_CHARACTERS = 80
 
@@ -59,16 +60,19 @@ class TurnRun:
 
     async def run(self) -> None:
         """Goes on after `open`. Returns when every response has ended and every claim is acknowledged. Raises PartitionLostError."""
-        resent = [
-            self._tools.outbox.send_claim(placed.claim, placed.produced_at_ms, self.command.traceparent)
-            for placed in self._plan.claims
-        ]
+        await crash_point_after("runner.turn_opened", self._writer.flush)
+        resent = [self._resend(placed) for placed in self._plan.claims]
         responses = [self._respond(slot) for slot in self._start.responses]
         results = await asyncio.gather(*resent, *responses, return_exceptions=True)
         for result in results:
             if isinstance(result, BaseException):
                 raise result
         await self._writer.flush()
+
+    async def _resend(self, placed: PlacedClaim) -> None:
+        crash_point("takeover.claims_before")
+        await self._tools.outbox.send_claim(placed.claim, placed.produced_at_ms, self.command.traceparent)
+        crash_point("takeover.claim_resent")
 
     async def _respond(self, slot: ResponseSlot) -> None:
         plan = self._plan.responses.get(slot.response_id, ResponsePlan("start"))
@@ -92,8 +96,10 @@ class TurnRun:
                     retryable=True,
                 )
             )
+            crash_point("takeover.response_ended")
         elif plan.step == "cancel":
             await log.event(ResponseCancelled())
+            crash_point("takeover.cancel_obeyed")
         else:
             if plan.step == "restart":
                 log = replace(log, attempt=plan.attempt + 1, sequence=0)
