@@ -49,6 +49,8 @@ class Settings(BaseSettings):
     response_max_media: Annotated[int, Field(gt=0)] = 32
     response_max_media_mb: Annotated[int, Field(gt=0)] = 640
 
+    title_model: str | None = None
+
     # Media
     media_max_size_mb: Annotated[int, Field(ge=1, le=1000)] = 100
     media_lifecycle_days: Annotated[int, Field(ge=1)] = 90

@@ -18,7 +18,7 @@ from polylogue.infra.topics import COMMANDS, CONVERSATION_EVENTS, topic_name
 from polylogue.schemas.codec import Garbage, NewerVersion, command_codec, event_codec
 from polylogue.schemas.commands import CancelTurn, StartTurn
 from polylogue.schemas.envelope import Command, Event
-from polylogue.schemas.events import PromptSubmitted, ResponseFailed
+from polylogue.schemas.events import ResponseFailed
 from polylogue.streams import runner_metrics as metrics
 from polylogue.streams.command_events import immediate_event
 from polylogue.streams.dead_letters import DeadLetters, SourceRecord
@@ -26,13 +26,13 @@ from polylogue.streams.log_reader import read_to_end
 from polylogue.streams.offset_ledger import OffsetLedger
 from polylogue.streams.partition_writer import PartitionLostError, PartitionWriter
 from polylogue.streams.response_run import RunnerTools
-from polylogue.streams.takeover_plan import PlacedCommand, PlacedEvent, TurnPlan, plan_takeover, start_id
+from polylogue.streams.takeover_plan import PlacedCommand, PlacedEvent, TurnPlan, plan_takeover
 from polylogue.streams.turn_run import TurnRun
 
 LOOK_BACK_MS = 60_000  # clocks and queues: events of a command are never older than the command by this much
 RESEND_AFTER_MS = 5_000  # the API sends a command again no earlier than this, and then it may be here twice
 RETRY_S = 1.0
-KNOWN_STARTS = (
+KNOWN_COMMANDS = (
     10_000  # a repetition that comes later than so many turns is late enough to be looked up in the log
 )
 
@@ -71,7 +71,7 @@ class OwnedPartition:
         self._events_topic = topic_name(services.settings, CONVERSATION_EVENTS)
         self._writer: PartitionWriter | None = None
         self._turns: dict[int, TurnRun] = {}  # by the offset of their command
-        self._known_starts: dict[str, None] = {}  # in order of arrival
+        self._known_commands: dict[str, None] = {}  # in order of arrival
         self._tasks: set[asyncio.Task[None]] = set()
         self._draining = False
         self._abandoned = False
@@ -117,19 +117,23 @@ class OwnedPartition:
         plans = plan_takeover(placed, events)
         crash_point("takeover.planned")
         going_on = {plan.placed.offset: plan for plan in plans if not plan.finished}
-        for plan in plans:
-            self._know(start_id(plan.placed.command))
         commands = {item.offset: item.command for item in placed}
         # In the order of the commands: readers take an event of a lower command for a repetition.
         for record in records:
             found = commands.get(record.offset)
             event = immediate_event(found, record.offset) if found else None
-            if event is not None:
-                self._write_immediate(event, record.offset)
+            if found is not None and event is not None:
+                again = found.command_id in self._known_commands
+                if again or any(_comes_from(item.event, found) for item in events):
+                    self.ledger.finish(record.offset)
+                else:
+                    self._write_immediate(event, record.offset)
             elif record.offset in going_on:
                 self._start(going_on[record.offset])
             else:
                 self.ledger.finish(record.offset)
+            if found is not None:
+                self._know(found.command_id)
         metrics.TAKEOVERS.inc()
         _log.info(
             "partition_taken_over", partition=self.partition, commands=len(placed), unfinished=len(going_on)
@@ -160,20 +164,20 @@ class OwnedPartition:
                     turn.stop("cancelled", command.data.response_ids)
             self.ledger.finish(record.offset)
             return
-        if (event := immediate_event(command, record.offset)) is not None:
-            self._write_immediate(event, record.offset)
-            return
-        if self._draining:
+        event = immediate_event(command, record.offset)
+        if self._draining and event is None:
             return  # stays unfinished: the successor starts it
-        if start_id(command) in self._known_starts:
+        if command.command_id in self._known_commands:
             self.ledger.finish(record.offset)
             return
-        self._know(start_id(command))
+        self._know(command.command_id)
         late = placed.timestamp_ms - command.first_sent_at_ms > RESEND_AFTER_MS
-        if (command.resend or late) and await self._was_started(command):
+        if (command.resend or late) and await self._was_carried_out(command):
             self.ledger.finish(record.offset)
-            return
-        self._start(TurnPlan(placed=placed))
+        elif event is not None:
+            self._write_immediate(event, record.offset)
+        else:
+            self._start(TurnPlan(placed=placed))
 
     def drain(self) -> None:
         """Starts no more turns; cancels are still obeyed."""
@@ -227,9 +231,9 @@ class OwnedPartition:
             self._services.on_crash(error)
 
     def _know(self, start: str) -> None:
-        self._known_starts[start] = None
-        if len(self._known_starts) > KNOWN_STARTS:
-            del self._known_starts[next(iter(self._known_starts))]
+        self._known_commands[start] = None
+        if len(self._known_commands) > KNOWN_COMMANDS:
+            del self._known_commands[next(iter(self._known_commands))]
 
     async def _run(self, turn: TurnRun) -> None:
         try:
@@ -264,15 +268,12 @@ class OwnedPartition:
                 if isinstance(event, Event):
                     yield PlacedEvent(record.offset, record.timestamp, event)
 
-    async def _was_started(self, command: Command) -> bool:
-        """Whether the turn of a command that may be here twice is in the log already."""
+    async def _was_carried_out(self, command: Command) -> bool:
+        """Whether the events of a command that may be here twice are in the log already."""
         events = self._events_from(command.first_sent_at_ms - LOOK_BACK_MS)
         async with contextlib.aclosing(events):
             async for placed in events:
-                opened = placed.event.data
-                if isinstance(opened, PromptSubmitted) and start_id(command) in (
-                    slot.response_id for slot in opened.responses
-                ):
+                if _comes_from(placed.event, command):
                     return True
         return False
 
@@ -280,6 +281,10 @@ class OwnedPartition:
         if self._writer is not None:
             await self._writer.close()
             self._writer = None
+
+
+def _comes_from(event: Event, command: Command) -> bool:
+    return event.command_offset is not None and event.causation_id == command.command_id
 
 
 def _newer_start(newer: NewerVersion) -> Command | None:

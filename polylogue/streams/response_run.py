@@ -26,7 +26,7 @@ from polylogue.schemas.events import (
 )
 from polylogue.streams import runner_metrics as metrics
 from polylogue.streams.capacity import Capacity
-from polylogue.streams.chat_request import chat_request, prompt_characters
+from polylogue.streams.chat_request import chat_request, leaves_pictures_out, pictures_for, prompt_characters
 from polylogue.streams.cost_meter import ResponseMeter, TurnMeter
 from polylogue.streams.gateway.catalogue import ModelInfo
 from polylogue.streams.gateway.client import Gateway
@@ -43,11 +43,14 @@ from polylogue.streams.gateway.events import (
     UpstreamError,
     UsageReported,
 )
+from polylogue.streams.gateway.request import ChatRequest
 from polylogue.streams.media_production import MediaProduction
 from polylogue.streams.model_catalogue import ModelCatalogue
 from polylogue.streams.partition_writer import PartitionLostError
+from polylogue.streams.picture_urls import PictureUrls
 from polylogue.streams.response_log import ResponseLog
 from polylogue.streams.segments import MediaOutbox
+from polylogue.streams.titles import Titles
 
 StopReason = Literal["cancelled", "shutdown", "lost"]
 
@@ -62,6 +65,8 @@ class RunnerTools:
     gateway: Gateway
     catalogue: ModelCatalogue
     outbox: MediaOutbox
+    pictures: PictureUrls
+    titles: Titles
     capacity: Capacity  # responses that may be upstream at once
 
 
@@ -140,12 +145,25 @@ class ResponseRun:
                 await crash_point_after("takeover.restarted", self._log.writer.flush)
             return await self._stream()
 
+    async def _question(self) -> ChatRequest:
+        if leaves_pictures_out(self._start, self._model, self._info):
+            message = "This model takes no pictures; it was asked without them."
+            self._log.event(ResponseNoted(code="pictures_left_out", message=message))
+        pictures = pictures_for(self._start, self._model, self._info)
+        return chat_request(
+            self._start,
+            self._model,
+            self._info,
+            media_enabled=self._media.enabled,
+            pictures=await self._tools.pictures.find(pictures) if pictures else None,
+        )
+
     def _queued(self, position: int) -> None:
         self._log.event(ResponseQueued(position=position))
 
     async def _stream(self) -> Payload | None:
-        question = chat_request(self._start, self._model, self._info, media_enabled=self._media.enabled)
         try:
+            question = await self._question()
             async with (
                 asyncio.timeout(self._tools.settings.response_timeout_s),
                 aclosing(self._tools.gateway.stream(question)) as stream,

@@ -15,6 +15,7 @@ from polylogue.infra.kafka import FETCH_MAX_WAIT_MS, client_options
 from polylogue.infra.logs import get_logger
 from polylogue.infra.settings import Settings
 from polylogue.infra.topics import COMMANDS, COMMANDS_DLQ, topic_name
+from polylogue.media.store import ObjectStore
 from polylogue.streams import runner_metrics as metrics
 from polylogue.streams.assignment import Membership, rebalance
 from polylogue.streams.capacity import Capacity
@@ -22,9 +23,11 @@ from polylogue.streams.dead_letters import DeadLetters
 from polylogue.streams.gateway.client import Gateway
 from polylogue.streams.model_catalogue import ModelCatalogue
 from polylogue.streams.owned_partition import OwnedPartition, PartitionServices
+from polylogue.streams.picture_urls import PictureUrls
 from polylogue.streams.replaceable_producer import ReplaceableProducer
 from polylogue.streams.response_run import RunnerTools
 from polylogue.streams.segments import MediaOutbox
+from polylogue.streams.titles import Titles
 
 POLL_MS = 200
 COMMIT_EVERY_S = 1.0
@@ -50,21 +53,27 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         total_timeout_s=settings.response_timeout_s,
         max_media_bytes=settings.media_max_size_mb * 1024 * 1024,
     ) as gateway:
-        letters = ReplaceableProducer(settings, give_up_after_s=math.inf)
-        dead_letters = DeadLetters(letters, topic_name(settings, COMMANDS_DLQ))
+        producer = ReplaceableProducer(settings, give_up_after_s=math.inf)
+        dead_letters = DeadLetters(producer, topic_name(settings, COMMANDS_DLQ))
+        store = ObjectStore.from_settings(settings)
+        titles = Titles(settings, gateway, producer)
         tools = RunnerTools(
             settings=settings,
             gateway=gateway,
             catalogue=ModelCatalogue(gateway),
             outbox=outbox,
+            pictures=PictureUrls(settings, store),
+            titles=titles,
             capacity=Capacity(settings.runner_max_responses),
         )
         runner = Runner(settings, tools, dead_letters)
         try:
             await runner.run(stop)
         finally:
+            await titles.close()
             await outbox.close()
-            await letters.stop()
+            await producer.stop()
+            store.close()
 
 
 class Runner(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships no types

@@ -93,7 +93,7 @@ def plan_takeover(commands: Iterable[PlacedCommand], events: Iterable[PlacedEven
     starts: dict[str, PlacedCommand] = {}
     for item in commands:
         if isinstance(item.command.data, StartTurn):
-            starts.setdefault(start_id(item.command), item)
+            starts.setdefault(item.command.command_id, item)
     return [
         _plan_turn(
             start,
@@ -104,13 +104,6 @@ def plan_takeover(commands: Iterable[PlacedCommand], events: Iterable[PlacedEven
         )
         for start in starts.values()
     ]
-
-
-def start_id(command: Command) -> str:
-    """What tells one StartTurn from another, however often it is sent: a turn may have several rounds."""
-    start = command.data
-    assert isinstance(start, StartTurn)
-    return start.responses[0].response_id if start.responses else command.turn_id
 
 
 def cancelled_responses(placed: PlacedCommand, commands: Iterable[PlacedCommand]) -> set[str]:

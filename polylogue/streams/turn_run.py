@@ -21,8 +21,7 @@ from polylogue.streams.partition_writer import PartitionWriter
 from polylogue.streams.response_log import ResponseLog
 from polylogue.streams.response_run import ResponseRun, RunnerTools, StopReason
 from polylogue.streams.takeover_plan import PlacedClaim, ResponsePlan, TurnPlan
-
-TITLE_CHARACTERS = 80
+from polylogue.streams.titles import title_of
 
 
 class TurnRun:
@@ -121,8 +120,10 @@ class TurnRun:
         if self._plan.opened:
             return
         if self._start.new_conversation:
-            title = self._start.title or _title(self._start.prompt)
+            title = self._start.title or title_of(self._start.prompt)
             self._append(ConversationStarted(title=title, parent=self._start.parent))
+            if self._start.title is None:
+                self._tools.titles.improve(self.command, self._start.prompt, self._writer.partition)
         self._append(
             PromptSubmitted(
                 prompt=self._start.prompt,
@@ -135,11 +136,3 @@ class TurnRun:
 
     def _append(self, data: Payload) -> None:
         self._writer.append(command_event(self.command, self.offset, data))
-
-
-def _title(prompt: str) -> str:
-    """The first line of the prompt, cut at a word where it is long."""
-    line = next((line.strip() for line in prompt.splitlines() if line.strip()), "")
-    if len(line) <= TITLE_CHARACTERS:
-        return line
-    return line[:TITLE_CHARACTERS].rsplit(" ", 1)[0] + "…"

@@ -11,14 +11,18 @@ import pytest
 from polylogue.infra.kafka import partition_for
 from polylogue.infra.settings import Settings
 from polylogue.infra.topics import COMMANDS, COMMANDS_DLQ, topic_name
+from polylogue.schemas.commands import StartConversation
 from polylogue.schemas.events import (
+    ConversationRenamed,
     ConversationStarted,
     MediaProduced,
+    ParentRef,
     PromptSubmitted,
     ResponseCancelled,
     ResponseCompleted,
     ResponseFailed,
     ResponseQueued,
+    ResponseSlot,
     ResponseStarted,
     TextAppended,
 )
@@ -250,6 +254,58 @@ async def test_responses_beyond_the_limit_wait_and_say_so(runner_settings: Setti
         f"{turn.turn_id}-2": 1,
         f"{turn.turn_id}-3": 2,
     }
+
+
+async def test_a_naming_model_gives_the_conversation_a_better_title(
+    runner_settings: Settings, log: Log
+) -> None:
+    with process("runner", runner_settings, TITLE_MODEL="sim/text:tokens=4:pace=0"):
+        turn = await log.start_turn("sim/text:tokens=5:pace=0", prompt="Draw a circle")
+        events = await log.wait_for(
+            turn.conversation_id, lambda seen: bool(of_type(seen, ConversationRenamed)), "the better name"
+        )
+    (started,) = of_type(events, ConversationStarted)
+    (renamed,) = of_type(events, ConversationRenamed)
+    assert started.data.title == "Draw a circle"
+    assert renamed.data.title not in ("", "Draw a circle")
+    assert renamed.command_offset > started.command_offset
+
+
+async def test_a_breakout_begins_a_conversation_that_names_its_parent(
+    runner_settings: Settings, log: Log
+) -> None:
+    parent = ParentRef(conversation_id="p" * 32, turn_id="t" * 32)
+    command = msgspec.structs.replace(
+        start_turn("sim/text"), turn_id="", data=StartConversation(title="Only one", parent=parent)
+    )
+    with process("runner", runner_settings):
+        await log.command(command)
+        await log.command(command)
+        await log.wait_for(command.conversation_id, lambda seen: len(seen) == 1, "the conversation")
+        turn = await log.start_turn("sim/text", conversation=command.conversation_id)
+        events = await log.wait_for(
+            turn.conversation_id, lambda seen: bool(of_type(seen, ResponseCompleted)), "its first turn"
+        )
+    started = of_type(events, ConversationStarted)
+    assert started[0].data == ConversationStarted(title="Only one", parent=parent)
+
+
+async def test_a_further_round_of_a_turn_has_an_end_of_its_own(runner_settings: Settings, log: Log) -> None:
+    with process("runner", runner_settings):
+        turn = await log.start_turn("sim/text")
+        await log.wait_for(turn.conversation_id, lambda seen: bool(of_type(seen, *ENDS)), "the first end")
+        added = msgspec.structs.replace(
+            turn.data,
+            round=2,
+            new_conversation=False,
+            responses=(ResponseSlot(response_id=f"{turn.turn_id}-2", model="sim/text"),),
+        )
+        await log.command(msgspec.structs.replace(turn, command_id="another", data=added))
+        await log.wait_for(
+            turn.conversation_id, lambda seen: len(of_type(seen, *ENDS)) == 2, "the end of the further round"
+        )
+    completed = await log.completed(turn.conversation_id)
+    assert [(done.round, done.requested) for done in completed] == [(1, 1), (2, 1)]
 
 
 async def test_media_switched_off_leave_the_text_unharmed(runner_settings: Settings, log: Log) -> None:
