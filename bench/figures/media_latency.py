@@ -65,7 +65,7 @@ async def _picture(session: aiohttp.ClientSession, url: str, size: int) -> tuple
     if not len(media) == len(written) == 1:
         frames = [_frame(line) for line in lines]
         said = [f"{frame['type']} {frame.get('message', '')}".strip() for frame in frames]
-        raise BenchError(f"not one picture and one stamp behind it, but: {', '.join(said)}")
+        raise BenchError(f"{size} not one picture and one stamp behind it, but: {', '.join(said)}")
     ((line, frame),) = media
     async with session.get(frame["url"]) as response:
         response.raise_for_status()
