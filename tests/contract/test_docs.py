@@ -20,7 +20,7 @@ from tests.contract.doc_tables import ROOT, TABLES, rendered, written_rows
 
 PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
 ADRS = sorted((ROOT / "docs" / "adr").glob("[0-9]*.md"))
-FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(r"^ *```(\w*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 MOST_ADR_LINES = 60  # a page
 
@@ -128,6 +128,32 @@ def test_every_route_is_in_the_guide_to_the_api() -> None:
     for path, methods in paths.items():
         for method in methods:
             assert f"`{method.upper()} {path.removeprefix('/api/v1')}`" in guide
+
+
+def test_every_error_is_in_the_guide_to_the_api() -> None:
+    guide = text_of(ROOT / "docs/api.md")
+    told = {
+        (int(status), code)
+        for statuses, codes in re.findall(r"^\| ([\d, ]+) \| (`.*?) \| .* \|$", guide, re.MULTILINE)
+        for status in statuses.split(", ")
+        for code in re.findall(r"`(\w+)`", codes)
+    }
+    answered = {
+        error
+        for source in (ROOT / "polylogue/api").glob("*.py")
+        for error in errors_in(ast.parse(text_of(source)))
+    }
+    assert answered
+    assert answered - told == set()
+
+
+def errors_in(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Status and code of every error that a source answers with."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("ApiError", "answer"):
+            match node.args:
+                case [ast.Constant(value=int(status)), ast.Constant(value=str(code)), *_]:
+                    yield status, code
 
 
 @pytest.mark.parametrize("page", PAGES, ids=named)
