@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from polylogue.schemas.commands import HistoryMessage, StartTurn
+from polylogue.schemas.commands import HistoryMessage, Parameters, StartTurn
 from polylogue.schemas.events import Attachment
 from polylogue.streams.gateway.catalogue import ModelInfo
 from polylogue.streams.gateway.request import AudioRequest, ChatRequest, Message
@@ -29,7 +29,7 @@ def chat_request(
     `pictures` are the data URLs or URLs of the attachments by their key; one that is not in it is left out. A model
     that the catalogue does not know is asked for text.
     """
-    parameters = start.model_parameters.get(model, start.parameters)
+    parameters = _parameters(start, model)
     makes = info.output_modalities if info is not None and media_enabled else ()
     wanted = tuple(kind for kind in MEDIA_MODALITIES if kind in makes)
     voice = parameters.audio.voice if parameters.audio else DEFAULT_VOICE
@@ -43,6 +43,16 @@ def chat_request(
         image_config=parameters.image_config if "image" in wanted else None,
         audio=AudioRequest(voice=voice, format=STREAMED_AUDIO) if "audio" in wanted else None,
     )
+
+
+def sound_format(start: StartTurn, model: str) -> str:
+    """The format in which the user wants this model's sound."""
+    audio = _parameters(start, model).audio
+    return audio.format if audio else "wav"
+
+
+def _parameters(start: StartTurn, model: str) -> Parameters:
+    return start.model_parameters.get(model, start.parameters)
 
 
 def pictures_for(start: StartTurn, model: str, info: ModelInfo | None) -> tuple[Attachment, ...]:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import uuid
 
 from polylogue.infra.crash_points import crash_point
 from polylogue.infra.settings import Settings
 from polylogue.media.keys import object_key
-from polylogue.media.sniff import sniff
+from polylogue.media.sniff import WAV, sniff
+from polylogue.media.transcode import TranscodeError, transcode
 from polylogue.schemas.base import MediaType
 from polylogue.schemas.claims import MediaClaim, RemoteSource, SegmentRange
 from polylogue.schemas.clock import rfc3339
-from polylogue.schemas.events import MediaProduced, MediaRefused, RefusalReason
+from polylogue.schemas.events import MediaProduced, MediaRefused, RefusalReason, ResponseNoted
 from polylogue.streams.gateway.events import MediaBytes, MediaRemote
 from polylogue.streams.response_log import ResponseLog
 from polylogue.streams.segments import MediaOutbox
@@ -25,7 +27,15 @@ _EXTENSIONS: dict[MediaType, str] = {"image": "png", "audio": "wav", "video": "m
 class MediaProduction:
     """The media of one attempt of a response, in the order in which they came."""
 
-    def __init__(self, settings: Settings, outbox: MediaOutbox, log: ResponseLog, model: str) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        outbox: MediaOutbox,
+        log: ResponseLog,
+        model: str,
+        *,
+        sound_format: str = "wav",
+    ) -> None:
         self.enabled = settings.enable_media_responses  # read once: it holds to the end of the response
         self.count = 0
         self.size_bytes = 0
@@ -33,6 +43,7 @@ class MediaProduction:
         self._outbox = outbox
         self._log = log
         self._model = model
+        self._sound_format = sound_format
         self._claims: set[asyncio.Task[None]] = set()
 
     @property
@@ -43,6 +54,8 @@ class MediaProduction:
     async def produce(self, medium: MediaBytes) -> None:
         if self._refused(medium.media_type, len(medium.data)):
             return
+        if medium.media_type == "audio":
+            medium = await self._as_asked(medium)
         kind = sniff(medium.data)
         media_type = kind.media_type if kind else medium.media_type
         media_id = self._next_media_id()
@@ -60,6 +73,22 @@ class MediaProduction:
             segments=segments,
         )
 
+    async def _as_asked(self, medium: MediaBytes) -> MediaBytes:
+        """Streamed samples, which came as WAV, in the format that the user asked for."""
+        if self._sound_format == "wav" or sniff(medium.data) != WAV:
+            return medium
+        try:
+            data = await asyncio.to_thread(transcode, medium.data, self._sound_format)
+        except TranscodeError as error:
+            self._log.event(ResponseNoted(code="sound_format", message=f"It stays a WAV: {error}."))
+            return medium
+        return MediaBytes(
+            media_type="audio",
+            data=data,
+            sha256=hashlib.sha256(data).hexdigest(),
+            declared_content_type=medium.declared_content_type,
+        )
+
     def produce_remote(self, medium: MediaRemote) -> None:
         if self._refused(medium.media_type, 0):
             return
@@ -70,7 +99,7 @@ class MediaProduction:
             extension=extension,
             content_type=medium.declared_content_type or f"{medium.media_type}/{extension}",
             declared_content_type=medium.declared_content_type,
-            remote=RemoteSource(url=medium.url),
+            remote=RemoteSource(url=medium.url, needs_key=medium.needs_key),
         )
 
     def refuse(self, media_type: MediaType, reason: RefusalReason, message: str) -> None:

@@ -10,6 +10,7 @@ from typing import Literal
 from polylogue.infra.crash_points import crash_point, crash_point_after
 from polylogue.infra.logs import get_logger
 from polylogue.infra.settings import Settings
+from polylogue.media.store import ObjectStore
 from polylogue.schemas.base import Payload
 from polylogue.schemas.clock import now_ms
 from polylogue.schemas.commands import StartTurn
@@ -26,7 +27,13 @@ from polylogue.schemas.events import (
 )
 from polylogue.streams import runner_metrics as metrics
 from polylogue.streams.capacity import Capacity
-from polylogue.streams.chat_request import chat_request, leaves_pictures_out, pictures_for, prompt_characters
+from polylogue.streams.chat_request import (
+    chat_request,
+    leaves_pictures_out,
+    pictures_for,
+    prompt_characters,
+    sound_format,
+)
 from polylogue.streams.cost_meter import ResponseMeter, TurnMeter
 from polylogue.streams.gateway.catalogue import ModelInfo
 from polylogue.streams.gateway.client import Gateway
@@ -65,6 +72,7 @@ class RunnerTools:
     gateway: Gateway
     catalogue: ModelCatalogue
     outbox: MediaOutbox
+    store: ObjectStore
     pictures: PictureUrls
     titles: Titles
     capacity: Capacity  # responses that may be upstream at once
@@ -88,7 +96,9 @@ class ResponseRun:
         self._start = start
         self._model = model
         self._info = info
-        self._media = MediaProduction(tools.settings, tools.outbox, log, model)
+        self._media = MediaProduction(
+            tools.settings, tools.outbox, log, model, sound_format=sound_format(start, model)
+        )
         self._meter = ResponseMeter(turn_meter, info, prompt_characters(start, model))
         self._turn_meter = turn_meter
         self._text_bytes = 0

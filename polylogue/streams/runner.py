@@ -62,6 +62,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
             gateway=gateway,
             catalogue=ModelCatalogue(gateway),
             outbox=outbox,
+            store=store,
             pictures=PictureUrls(settings, store),
             titles=titles,
             capacity=Capacity(settings.runner_max_responses),

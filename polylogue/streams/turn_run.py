@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import replace
 
 from polylogue.infra.crash_points import crash_point, crash_point_after
+from polylogue.infra.logs import get_logger
 from polylogue.schemas.base import Payload
 from polylogue.schemas.commands import StartTurn
 from polylogue.schemas.events import (
@@ -17,11 +18,19 @@ from polylogue.schemas.events import (
 )
 from polylogue.streams.command_events import command_event
 from polylogue.streams.cost_meter import TurnMeter
+from polylogue.streams.history_objects import HistoryUnreadableError, with_history
 from polylogue.streams.partition_writer import PartitionWriter
 from polylogue.streams.response_log import ResponseLog
 from polylogue.streams.response_run import ResponseRun, RunnerTools, StopReason
 from polylogue.streams.takeover_plan import PlacedClaim, ResponsePlan, TurnPlan
 from polylogue.streams.titles import title_of
+
+_NO_HISTORY = ResponseFailed(
+    failure_class="connection",
+    message="The earlier messages of this conversation could not be read; try again in a moment.",
+    retryable=True,
+)
+_log = get_logger(__name__)
 
 
 class TurnRun:
@@ -58,8 +67,16 @@ class TurnRun:
                     self._running[slot.response_id].stop(reason)
 
     async def run(self) -> None:
-        """Goes on after `open`. Returns when every response has ended and every claim is acknowledged. Raises PartitionLostError."""
+        """Goes on after `open`. Returns when every response has ended and every claim is acknowledged.
+
+        Raises PartitionLostError.
+        """
         await crash_point_after("runner.turn_opened", self._writer.flush)
+        try:
+            self._start = await with_history(self._tools.store, self._start)
+        except HistoryUnreadableError as error:
+            _log.warning("history_unreadable", turn_id=self.command.turn_id, error=str(error))
+            self._refusal = _NO_HISTORY
         resent = [self._resend(placed) for placed in self._plan.claims]
         responses = [self._respond(slot) for slot in self._start.responses]
         results = await asyncio.gather(*resent, *responses, return_exceptions=True)

@@ -9,9 +9,10 @@ import msgspec
 import pytest
 
 from polylogue.infra.kafka import partition_for
+from polylogue.infra.s3 import create_s3_client
 from polylogue.infra.settings import Settings
 from polylogue.infra.topics import COMMANDS, COMMANDS_DLQ, topic_name
-from polylogue.schemas.commands import StartConversation
+from polylogue.schemas.commands import HistoryMessage, StartConversation
 from polylogue.schemas.events import (
     ConversationRenamed,
     ConversationStarted,
@@ -306,6 +307,33 @@ async def test_a_further_round_of_a_turn_has_an_end_of_its_own(runner_settings: 
         )
     completed = await log.completed(turn.conversation_id)
     assert [(done.round, done.requested) for done in completed] == [(1, 1), (2, 1)]
+
+
+async def test_a_history_in_an_object_is_read_and_a_missing_one_ends_the_turn_with_a_sentence(
+    runner_settings: Settings, log: Log
+) -> None:
+    turn = start_turn("sim/text")
+    lost = msgspec.structs.replace(turn.data, history_key="private/history/none.json")
+    found = start_turn("sim/text")
+    history = msgspec.json.encode([HistoryMessage(role="user", content="earlier words")])
+    key = "private/history/some.json"
+    create_s3_client(runner_settings).put_object(
+        Bucket=runner_settings.s3_media_bucket, Key=key, Body=history
+    )
+    with process("runner", runner_settings):
+        await log.command(msgspec.structs.replace(turn, data=lost))
+        await log.command(
+            msgspec.structs.replace(found, data=msgspec.structs.replace(found.data, history_key=key))
+        )
+        events = await log.wait_for(found.conversation_id, lambda seen: bool(of_type(seen, *ENDS)), "an end")
+        (end,) = of_type(
+            await log.wait_for(
+                turn.conversation_id, lambda seen: bool(of_type(seen, *ENDS)), "the other end", within_s=60
+            ),
+            *ENDS,
+        )
+    assert of_type(events, ResponseCompleted)
+    assert (end.data.failure_class, end.data.retryable) == ("connection", True)
 
 
 async def test_media_switched_off_leave_the_text_unharmed(runner_settings: Settings, log: Log) -> None:
