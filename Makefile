@@ -33,13 +33,14 @@ types: $(VENV)/.dev ## mypy, strict
 unit: $(VENV)/.dev ## The tests that need no server
 	@$(BIN)/python -m pytest tests/unit tests/contract
 
-bench: $(VENV)/.dev ## Measure; prints a table and writes JSON to bench/results/
-	@$(BIN)/python -m bench
+bench: $(VENV)/.bench ## Measure; prints tables, writes JSON to bench/results/ (BENCH="--quick parser" chooses)
+	@$(BIN)/python -m bench $(BENCH)
 
 lock: $(VENV)/.bootstrap ## Resolve the dependencies anew into requirements/*.lock
 	@$(UV) pip compile $(LOCK_FLAGS) requirements/bootstrap.in -o requirements/bootstrap.lock
 	@$(UV) pip compile $(LOCK_FLAGS) --extra local pyproject.toml -o requirements/run.lock
 	@$(UV) pip compile $(LOCK_FLAGS) --extra local --extra dev pyproject.toml -o requirements/dev.lock
+	@$(UV) pip compile $(LOCK_FLAGS) --extra local --extra dev --extra bench pyproject.toml -o requirements/bench.lock
 
 clean: stop ## Remove the environment, the local data and every cache
 	@rm -rf $(VENV) .polylogue .mypy_cache .ruff_cache .pytest_cache .hypothesis bench/results
@@ -65,4 +66,9 @@ $(VENV)/.dev: requirements/dev.lock pyproject.toml $(VENV)/.bootstrap
 	@echo "Installing the dependencies, those for development included"
 	@$(UV) pip install --python $(BIN)/python --require-hashes -r requirements/dev.lock --quiet
 	@$(UV) pip install --python $(BIN)/python --no-deps --no-build-isolation --quiet -e .
+	@touch $@
+
+$(VENV)/.bench: requirements/bench.lock $(VENV)/.dev
+	@echo "Installing what is measured beside"
+	@$(UV) pip install --python $(BIN)/python --require-hashes -r requirements/bench.lock --quiet
 	@touch $@
