@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
 import secrets
 import signal
 import time
@@ -13,45 +12,30 @@ import orjson
 import structlog
 from aiohttp import web
 
-from polylogue.simulator import catalogue, chunks, media, requests, scripts
-from polylogue.simulator.chunks import Envelope, Json
+from polylogue.simulator import case_server, catalogue, chunks, endpoints, media, requests, scripts
+from polylogue.simulator.chunks import Envelope
 from polylogue.simulator.generations import Generation, Generations
+from polylogue.simulator.serving import CACHE, GENERATIONS, KEY, json_response, read_request
 from polylogue.simulator.streaming import ClientGoneError, Stream
 
 LARGEST_REQUEST = 256 * 1024 * 1024  # bytes: a history full of pictures
 RETRY_AFTER_S = 1
 BUSY_LIMIT = 20  # requests a minute, as the headers of sim/busy say
+PREFIXES = ("/api/v1", "/v1")  # OpenRouter's address and OpenAI's
 STOP_S = 1.0  # streams still running at a stop are cut after this
-
-_KEY = web.AppKey("key", str)
-_GENERATIONS = web.AppKey("generations", Generations)
-_CACHE = web.AppKey("cache", media.Cache)
-
-
-def _json(body: Json, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
-    return web.Response(
-        body=orjson.dumps(body), status=status, content_type="application/json", headers=headers
-    )
-
-
-def _allowed(request: web.Request) -> bool:
-    key = request.app[_KEY]
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    given = token.strip() if scheme.lower() == "bearer" else ""
-    return not key or hmac.compare_digest(given.encode(), key.encode())
 
 
 async def _models(_: web.Request) -> web.Response:
     # Open to all, as with OpenRouter.
-    return _json({"data": catalogue.entries()})
+    return json_response({"data": catalogue.entries()})
 
 
 async def _stats(request: web.Request) -> web.Response:
-    return _json(request.app[_GENERATIONS].stats())
+    return json_response(request.app[GENERATIONS].stats())
 
 
 async def _generations(request: web.Request) -> web.Response:
-    return _json({"data": request.app[_GENERATIONS].recent()})
+    return json_response({"data": request.app[GENERATIONS].recent()})
 
 
 def _busy() -> web.Response:
@@ -62,26 +46,19 @@ def _busy() -> web.Response:
     }
     metadata = {"provider_name": chunks.PROVIDER, "headers": limits}
     body = chunks.error_body(429, "Rate limit exceeded: free-models-per-min. ", metadata)
-    return _json(body, 429, {"Retry-After": str(RETRY_AFTER_S), **limits})
+    return json_response(body, 429, {"Retry-After": str(RETRY_AFTER_S), **limits})
 
 
 async def _chat(request: web.Request) -> web.StreamResponse:
-    generations = request.app[_GENERATIONS]
-    if not _allowed(request):
-        generations.refuse()
-        message = "User not found." if "Authorization" in request.headers else "No auth credentials found"
-        return _json(chunks.error_body(401, message), 401)
-    try:
-        chat = requests.read(orjson.loads(await request.read()), request.headers.get("X-Sim", ""))
-    except orjson.JSONDecodeError:
-        generations.refuse()
-        return _json(chunks.error_body(400, "The body is not JSON."), 400)
-    except requests.RequestError as error:
-        generations.refuse()
-        return _json(chunks.error_body(400, str(error)), 400)
+    generations = request.app[GENERATIONS]
+    chat = await read_request(request, prompted=False)
+    if isinstance(chat, web.Response):
+        return chat
+    if case_server.is_case(chat):
+        return await case_server.answer(request, chat)
     if chat.model.id == "sim/refused":
         generations.refuse()
-        return _json(chunks.error_body(401, "User not found."), 401)
+        return json_response(chunks.error_body(401, "User not found."), 401)
     if chat.model.id == "sim/busy":
         generations.refuse()
         return _busy()
@@ -105,10 +82,10 @@ async def _streamed(
     request: web.Request, chat: requests.ChatRequest, envelope: Envelope, generation: Generation
 ) -> web.StreamResponse:
     script = scripts.write(chat)
-    stream = Stream(request, envelope, script, generation, request.app[_CACHE])
+    stream = Stream(request, envelope, script, generation, request.app[CACHE])
     response = await stream.run()
     # Counted before the last bytes leave: who has read the end may ask for the counts.
-    request.app[_GENERATIONS].end(generation, "failed" if script.breaks else "finished")
+    request.app[GENERATIONS].end(generation, "failed" if script.breaks else "finished")
     await stream.end()
     return response
 
@@ -116,7 +93,7 @@ async def _streamed(
 async def _whole(
     request: web.Request, chat: requests.ChatRequest, envelope: Envelope, generation: Generation
 ) -> web.StreamResponse:
-    script, cache = scripts.write(chat), request.app[_CACHE]
+    script, cache = scripts.write(chat), request.app[CACHE]
 
     def build() -> tuple[bytes, list[media.Sent]]:
         contents = [cache.make(recipe) for recipe in script.recipes]
@@ -130,23 +107,24 @@ async def _whole(
     await asyncio.sleep(script.delay + script.pace * said)
     headers = {"X-Generation-Id": envelope.id}
     if (broken := script.breaks) is not None:
-        request.app[_GENERATIONS].end(generation, "failed")
+        request.app[GENERATIONS].end(generation, "failed")
         metadata = {"provider_name": chunks.PROVIDER}
-        return _json(chunks.error_body(broken.code, broken.message, metadata), broken.code, headers)
+        return json_response(chunks.error_body(broken.code, broken.message, metadata), broken.code, headers)
     generation.media += sent
-    request.app[_GENERATIONS].end(generation, "finished")
+    request.app[GENERATIONS].end(generation, "finished")
     return web.Response(body=body, content_type="application/json", headers=headers)
 
 
 def create_app(*, key: str | None = None) -> web.Application:
     """With a key, chat completions want it as bearer token; without, any or none will do."""
     app = web.Application(client_max_size=LARGEST_REQUEST)
-    app[_KEY] = key or ""
-    app[_GENERATIONS] = Generations()
-    app[_CACHE] = media.Cache()
-    for prefix in ("/api/v1", "/v1"):  # OpenRouter's address and OpenAI's
+    app[KEY] = key or ""
+    app[GENERATIONS] = Generations()
+    app[CACHE] = media.Cache()
+    for prefix in PREFIXES:
         app.router.add_get(f"{prefix}/models", _models)
         app.router.add_post(f"{prefix}/chat/completions", _chat)
+    endpoints.add_routes(app, PREFIXES)
     app.router.add_get("/sim/stats", _stats)
     app.router.add_get("/sim/generations", _generations)
     return app

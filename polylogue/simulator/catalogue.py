@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from polylogue.simulator.cases import MODELS as CASE_MODELS
+from polylogue.simulator.cases import Endpoint
+
 CREATED = 1_767_225_600  # 2026-01-01T00:00:00Z: entries must not differ between two calls
 
 PROMPT_PRICE = 0.000_000_5  # US dollars a token
@@ -23,7 +26,23 @@ class Model:
     context_length: int = 128_000
     pace: float = 0.015  # seconds between two pieces: about what a quick model does
     images: int = 0
+    endpoint: str = "chat/completions"
 
+
+_CASE_PATHS: dict[Endpoint, str] = {
+    "chat": "chat/completions",
+    "responses": "responses",
+    "images": "images/generations",
+    "speech": "audio/speech",
+    "videos": "videos",
+}
+_CASE_OUTPUTS: dict[Endpoint, tuple[str, ...]] = {
+    "chat": ("text", "image", "audio"),
+    "responses": ("text", "image"),
+    "images": ("image",),
+    "speech": ("audio", "text"),
+    "videos": ("video",),
+}
 
 MODELS: dict[str, Model] = {
     model.id: model
@@ -65,6 +84,41 @@ MODELS: dict[str, Model] = {
         Model(id="sim/slow", name="Simulated: Slow", description="Answers slowly.", pace=0.4),
         Model(id="sim/refused", name="Simulated: Refused", description="Refuses the key: HTTP 401."),
         Model(id="sim/busy", name="Simulated: Busy", description="Always over its limit: HTTP 429."),
+        Model(
+            id="sim/director",
+            name="Simulated: Director",
+            description="Shoots a short film with sound: a job that is ordered and polled.",
+            outputs=("video",),
+            inputs=("text",),
+            endpoint="videos",
+        ),
+        Model(
+            id="sim/sketcher",
+            name="Simulated: Sketcher",
+            description="Draws on the image endpoint, with previews.",
+            outputs=("image",),
+            inputs=("text",),
+            images=1,
+            endpoint="images/generations",
+        ),
+        Model(
+            id="sim/illustrator",
+            name="Simulated: Illustrator",
+            description="Writes and draws over the Responses API.",
+            outputs=("text", "image"),
+            images=1,
+            endpoint="responses",
+        ),
+        *(
+            Model(
+                id=model_id,
+                name=f"Simulated: Wire cases ({endpoint})",
+                description="Sends the wire case that its suffix names, such as :case=framing-bom.",
+                outputs=_CASE_OUTPUTS[endpoint],
+                endpoint=_CASE_PATHS[endpoint],
+            )
+            for endpoint, model_id in CASE_MODELS.items()
+        ),
     )
 }
 
@@ -100,6 +154,7 @@ def entry(model: Model) -> dict[str, Any]:
             "is_moderated": False,
         },
         "per_request_limits": None,
+        "supported_endpoints": [f"/v1/{model.endpoint}"],
         "supported_parameters": ["max_tokens", "modalities", "seed", "stream"],
     }
 

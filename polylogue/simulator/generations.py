@@ -31,6 +31,7 @@ class Generations:
     def __init__(self) -> None:
         self._recent: deque[Generation] = deque(maxlen=REMEMBERED)
         self._counts = {"started": 0, "finished": 0, "failed": 0, "aborted": 0, "refused": 0}
+        self._jobs = {"jobs_ordered": 0, "job_polls": 0}
 
     def start(self, generation_id: str, model: str, prompt: str, *, stream: bool) -> Generation:
         generation = Generation(
@@ -53,9 +54,17 @@ class Generations:
         """A request that got an HTTP error instead of a generation."""
         self._counts["refused"] += 1
 
+    def order_job(self) -> int:
+        """Its number, from 1."""
+        self._jobs["jobs_ordered"] += 1
+        return self._jobs["jobs_ordered"]
+
+    def poll_job(self) -> None:
+        self._jobs["job_polls"] += 1
+
     def stats(self) -> dict[str, int]:
         ended = self._counts["finished"] + self._counts["failed"] + self._counts["aborted"]
-        return {**self._counts, "running": self._counts["started"] - ended}
+        return {**self._counts, **self._jobs, "running": self._counts["started"] - ended}
 
     def recent(self) -> list[dict[str, Any]]:
         """The latest first."""

@@ -41,7 +41,20 @@ class Sound:
         return sounds.FORMATS[self.format]
 
 
-Recipe = Picture | Sound
+@dataclass(frozen=True, kw_only=True)
+class Film:
+    """The recipe of a short MP4 with sound."""
+
+    prompt: str
+    seed: int
+    size: int = 0
+
+    @property
+    def content_type(self) -> str:
+        return "video/mp4"
+
+
+Recipe = Picture | Sound | Film
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,11 +93,13 @@ def make(recipe: Recipe) -> bytes:
             return png(recipe.prompt, recipe.seed, recipe.size, width=recipe.width, height=recipe.height)
         case Sound():
             return sound(recipe.text, recipe.seed, recipe.format, recipe.size)
+        case Film():
+            return mp4(recipe.prompt, recipe.seed, recipe.size)
 
 
 def sent(recipe: Recipe, content: bytes) -> Sent:
     return Sent(
-        media_type="image" if isinstance(recipe, Picture) else "audio",
+        media_type={Picture: "image", Sound: "audio", Film: "video"}[type(recipe)],
         content_type=recipe.content_type,
         sha256=hashlib.sha256(content).hexdigest(),
         size_bytes=len(content),

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from polylogue.simulator.cases import CASES
+
 MEGABYTE = 1024 * 1024
 LARGEST_MEDIUM = 100 * MEGABYTE
 MOST_IMAGES = 32
@@ -35,6 +37,7 @@ class Options:
     images: int | None = None
     tokens: int | None = None  # pieces of text in the main part of the answer
     seed: int | None = None
+    case: str | None = None  # of `cases.CASES`; only the models for cases have them
 
 
 def _duration(longest: float) -> Callable[[str], float]:
@@ -69,13 +72,20 @@ def _count(largest: int) -> Callable[[str], int]:
     return parse
 
 
-_PARSERS: dict[str, Callable[[str], float | int]] = {
+def _case(value: str) -> str:
+    if value not in CASES:
+        raise OptionError("is one of the ids in docs/simulator.md")
+    return value
+
+
+_PARSERS: dict[str, Callable[[str], float | int | str]] = {
     "pace": _duration(LONGEST_PACE_S),
     "delay": _duration(LONGEST_DELAY_S),
     "size": _size,
     "images": _count(MOST_IMAGES),
     "tokens": _count(MOST_TOKENS),
     "seed": _count(LARGEST_SEED),
+    "case": _case,
 }
 
 

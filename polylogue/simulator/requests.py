@@ -129,3 +129,17 @@ def read(body: Any, header: str = "") -> ChatRequest:
         max_tokens=_number(body, "max_completion_tokens", "max_tokens"),
         stream=body.get("stream") is True,
     )
+
+
+def read_prompted(body: Any, header: str = "") -> ChatRequest:
+    """A request of the endpoints that know a prompt, or an `input`, in place of messages."""
+    if not isinstance(body, dict):
+        raise RequestError("The body is a JSON object.")
+    asked = body.get("input", body.get("prompt"))
+    if isinstance(asked, str):
+        asked = [{"role": "user", "content": asked}]
+    config = {name: body[name] for name in ("aspect_ratio", "image_size") if body.get(name)}
+    fields = {"image_config": config} | {
+        name: body[name] for name in ("model", "seed", "stream", "modalities") if name in body
+    }
+    return read({**fields, "messages": asked}, header)

@@ -71,7 +71,7 @@ def _little_endian(sound: array[int]) -> bytes:
     return sound.tobytes()
 
 
-def _wav(pcm: bytes) -> bytes:
+def wav(pcm: bytes) -> bytes:
     out = io.BytesIO()
     with wave.open(out, "wb") as file:
         file.setnchannels(1)
@@ -118,7 +118,7 @@ def encode(text: str, seed: int, audio_format: str, size: int = 0) -> bytes:
         case "pcm16":
             return _repeated(pcm, size)
         case "wav":
-            return _wav(_repeated(pcm, size))
+            return wav(_repeated(pcm, size))
         case "mp3":
             bare = {"write_xing": "0", "id3v2_version": "0", "fflags": "+bitexact"}
             return _repeated(_encoded(pcm, "mp3", "libmp3lame", bare), size)
@@ -128,5 +128,7 @@ def encode(text: str, seed: int, audio_format: str, size: int = 0) -> bytes:
             while len(sound := _encoded(repeated, "flac", "flac", {"fflags": "+bitexact"})) < size:
                 repeated = _repeated(pcm, max(len(repeated) * 2, len(repeated) * size // len(sound)))
             return sound
+        case "ogg":
+            return _repeated(_encoded(pcm, "ogg", "flac", {"fflags": "+bitexact"}), size)
         case _:
             raise ValueError(f"no way to encode {audio_format}")

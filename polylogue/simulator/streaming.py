@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from aiohttp import web
@@ -98,7 +98,39 @@ class Stream:
         await asyncio.sleep(seconds)
 
     async def _write(self, content: bytes) -> None:
-        view = memoryview(content)
         with _noticing_reset():
-            for start in range(0, len(view), WRITE_SLICE):
-                await self._response.write(view[start : start + WRITE_SLICE])
+            await _write_sliced(self._response, content)
+
+
+async def write_paced(
+    request: web.Request,
+    events: Iterable[bytes],
+    generation: Generation,
+    *,
+    delay: float,
+    pace: float,
+    finish: Callable[[], None],
+) -> web.StreamResponse:
+    """A stream of ready events; `finish` is called before the last of them leaves. Raises ClientGoneError."""
+    response = web.StreamResponse(headers={"Content-Type": "text/event-stream; charset=utf-8"})
+    with _noticing_reset():
+        await response.prepare(request)
+        pause, last = delay, b""
+        for event in events:
+            if last:
+                await asyncio.sleep(pause)
+                await _write_sliced(response, last)
+                generation.pieces += 1
+                pause = pace
+            last = event
+        await asyncio.sleep(pause)
+        finish()
+        await _write_sliced(response, last)
+        await response.write_eof()
+    return response
+
+
+async def _write_sliced(response: web.StreamResponse, content: bytes) -> None:
+    view = memoryview(content)
+    for start in range(0, len(view), WRITE_SLICE):
+        await response.write(view[start : start + WRITE_SLICE])
