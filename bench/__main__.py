@@ -7,11 +7,13 @@ import sys
 
 import uvloop
 from rich.console import Console
+from rich.markup import escape
 
 from bench import report
 from bench.figure import Figure
 from bench.figures import added_latency, ingest, loop_stall, media_latency, memory, parser, startup
 from bench.machine import machine, versions
+from bench.processes import BenchError
 
 # Those that need no server come first: a mistake shows early.
 FIGURES = (parser, loop_stall, ingest, startup, memory, added_latency, media_latency)
@@ -35,16 +37,26 @@ def main() -> int:
         return 0
     if unknown := [name for name in chosen.names if name not in figures]:
         arguments.error(f"there is no figure {unknown[0]}; there are {', '.join(figures)}")
+    failed = False
     for name in chosen.names or figures:
-        figure = figures[name]
-        console.print(f"Measuring {name} …")
-        before = machine()
+        failed |= not _measure(console, figures[name], quick=chosen.quick)
+    return int(failed)
+
+
+def _measure(console: Console, figure: Figure, *, quick: bool) -> bool:
+    """Whether it could be measured; one that cannot leaves the others alone."""
+    console.print(f"Measuring {figure.name} …")
+    before = machine()
+    try:
         # The loop that every process of the product runs on.
-        series = uvloop.run(figure.run(chosen.quick))
-        report.show(console, figure, series)
-        report.write(figure, series, quick=chosen.quick, machine=before, versions=versions())
-        console.print(f"[dim]written to bench/results/{name}-….json[/]\n")
-    return 0
+        series = uvloop.run(figure.run(quick))
+    except BenchError as error:
+        console.print(f"[red]{figure.name} could not be measured:[/] {escape(str(error))}\n")
+        return False
+    report.show(console, figure, series)
+    path = report.write(figure, series, quick=quick, machine=before, versions=versions())
+    console.print(f"[dim]{path.relative_to(report.RESULTS.parent.parent)}[/]\n")
+    return True
 
 
 if __name__ == "__main__":

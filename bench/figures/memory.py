@@ -23,14 +23,15 @@ PARTS = ("api", "runner", "media-agent", "projector", "simulator")
 
 async def run(quick: bool) -> list[Series]:
     table = Table()
+    turns = 1 if quick else TURNS
     with data_directory() as directory:
         with system(directory) as running:
             await _weigh(table, running, "at rest", quick=quick)
             async with PolylogueClient(running.url) as client:
-                for turn in range(1 if quick else TURNS):
+                for turn in range(turns):
                     frames = [one.frame async for one in client.submit(f"Draw circle {turn}", MODELS)]
                     assert isinstance(frames[-1], CompleteFrame)
-            await _weigh(table, running, f"after {TURNS} turns", quick=quick)
+            await _weigh(table, running, f"after {turns} turns", quick=quick)
     return table.series()
 
 
@@ -73,7 +74,7 @@ def _resident(pid: int, data_dir: Path) -> dict[str, tuple[float, float]]:
 FIGURE = Figure(
     "memory",
     "Resident memory of each process of `polylogue run` and of the servers that it starts, some seconds after the "
-    f"ready line, and again after {TURNS} turns of three simulated models, each with two pictures and a sound. Five samples, "
+    f"ready line, and again after {TURNS} turns of three simulated models: text, two pictures and a sound a turn. Five samples, "
     "a second apart. PSS shares out what several processes hold together.",
     run,
 )
