@@ -3,23 +3,8 @@
 from __future__ import annotations
 
 from polylogue.schemas.events import Usage
+from polylogue.schemas.pricing import TOKENS_PER_PICTURE, cost_micros, tokens_of
 from polylogue.streams.gateway.catalogue import ModelInfo
-
-# Across the usual tokenizers and European languages; the estimate says that it is one.
-CHARACTERS_PER_TOKEN = 4
-TOKENS_PER_PICTURE = 1300  # what the picture models of the catalogue bill for one of 1,024 × 1,024
-
-
-def tokens_of(characters: int) -> int:
-    return -(-characters // CHARACTERS_PER_TOKEN)
-
-
-def cost_micros(info: ModelInfo | None, prompt_tokens: int, completion_tokens: int) -> int | None:
-    """Micro-dollars by the catalogue's prices (which are per million tokens), rounded up; None where it names none."""
-    if info is None or info.prompt_price is None or info.completion_price is None:
-        return None
-    total = prompt_tokens * info.prompt_price + completion_tokens * info.completion_price
-    return -(-total // 1_000_000)
 
 
 class ResponseMeter:

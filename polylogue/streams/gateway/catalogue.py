@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
+from polylogue.schemas.pricing import price_micros
 from polylogue.streams.gateway.protocols import Protocol, protocol_of
-from polylogue.streams.gateway.usage import price_micros
 
 
 class ModelInfo(msgspec.Struct, frozen=True):

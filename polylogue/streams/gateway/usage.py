@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from polylogue.schemas.events import Usage
+from polylogue.schemas.pricing import MICROS, decimal_of, scaled, whole
 from polylogue.streams.gateway.events import UsageReported
 
-MICROS = Decimal(1_000_000)
 TICKS_PER_MICRO = Decimal(10_000)  # xAI bills in ticks of a ten-billionth of a dollar
-_MOST_MICROS = 10**15  # beyond a billion dollars it is no cost
+_MOST_TOKENS = 10**15  # more than any model can count
 
 
 def usage_of(chunk: dict[str, Any], choice: dict[str, Any] | None) -> UsageReported | None:
@@ -45,38 +45,14 @@ def cost_micros(usage: dict[str, Any]) -> int | None:
     cost: Any = usage.get("cost")
     if isinstance(cost, dict):
         cost = next((cost[key] for key in ("total_cost", "total", "usd", "amount") if key in cost), None)
-    micros = _scaled(cost, MICROS)
+    micros = scaled(cost, MICROS)
     if micros is None:
-        ticks = _decimal(usage.get("cost_in_usd_ticks"))
-        micros = None if ticks is None else _whole(ticks / TICKS_PER_MICRO)
+        ticks = decimal_of(usage.get("cost_in_usd_ticks"))
+        micros = None if ticks is None else whole(ticks / TICKS_PER_MICRO)
     if micros is None:
         details = _mapping(usage.get("cost_details"))
-        micros = _scaled(details.get("upstream_inference_cost"), MICROS)
+        micros = scaled(details.get("upstream_inference_cost"), MICROS)
     return micros
-
-
-def price_micros(price: Any) -> int | None:
-    """Micro-dollars per million tokens, from dollars per token."""
-    return _scaled(price, MICROS * 1_000_000)
-
-
-def _scaled(value: Any, factor: Decimal) -> int | None:
-    number = _decimal(value)
-    return None if number is None else _whole(number * factor)
-
-
-def _whole(number: Decimal) -> int | None:
-    return int(number.to_integral_value(ROUND_HALF_EVEN)) if number <= _MOST_MICROS else None
-
-
-def _decimal(value: Any) -> Decimal | None:
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return None
-    try:
-        number = Decimal(str(value).strip().removeprefix("$"))
-    except (InvalidOperation, ValueError):
-        return None
-    return number if number.is_finite() and 0 <= number < _MOST_MICROS else None
 
 
 def _mapping(value: Any) -> dict[str, Any]:
@@ -86,6 +62,6 @@ def _mapping(value: Any) -> dict[str, Any]:
 def _count(holder: dict[str, Any], *names: str) -> int | None:
     for name in names:
         value = holder.get(name)
-        if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < _MOST_MICROS:
+        if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < _MOST_TOKENS:
             return int(value)
     return None

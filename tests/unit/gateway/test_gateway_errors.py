@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from polylogue.schemas.pricing import price_micros
 from polylogue.streams.gateway import errors
 from polylogue.streams.gateway.events import UpstreamError
-from polylogue.streams.gateway.usage import cost_micros, price_micros
+from polylogue.streams.gateway.usage import cost_micros
 
 NOW = 1_800_000_000.0
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from polylogue.streams.cost_meter import TOKENS_PER_PICTURE, ResponseMeter, TurnMeter, cost_micros, tokens_of
+from polylogue.schemas.pricing import TOKENS_PER_PICTURE, cost_micros, tokens_of
+from polylogue.streams.cost_meter import ResponseMeter, TurnMeter
 from polylogue.streams.gateway.catalogue import ModelInfo
 
 
