@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 from pydantic import AnyHttpUrl, Field, PostgresDsn, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+_ORIGINS = r"^(\s*https?://[^\s/@,?#]+\s*(,|$))*$"  # scheme://host:port, with commas between them
+
 UrlMode = Literal["public", "presigned", "cloudfront-signed"]
 
 
@@ -43,6 +45,9 @@ class Settings(BaseSettings):
     gateway_connect_timeout_s: Annotated[float, Field(gt=0)] = 10
     gateway_first_byte_timeout_s: Annotated[float, Field(gt=0)] = 120
     gateway_idle_timeout_s: Annotated[float, Field(gt=0)] = 60
+    gateway_retry_for_s: Annotated[float, Field(ge=0)] = 30
+    video_poll_interval_s: Annotated[float, Field(gt=0)] = 10
+    video_deadline_s: Annotated[float, Field(gt=0)] = 1800
     response_timeout_s: Annotated[float, Field(gt=0)] = 900
 
     response_max_text_kb: Annotated[int, Field(gt=0)] = 4096
@@ -58,6 +63,8 @@ class Settings(BaseSettings):
     media_url_life_s: Annotated[int, Field(ge=60, le=604_800)] = 3600
     media_deadline_s: Annotated[float, Field(gt=0)] = 600
     enable_media_responses: bool = True
+    media_fetch_allow: Annotated[str, Field(pattern=_ORIGINS)] = ""
+    media_fetch_timeout_s: Annotated[float, Field(gt=0)] = 300
 
     # The pipeline
     text_coalesce_ms: Annotated[float, Field(ge=0, le=1000)] = 5
@@ -65,6 +72,12 @@ class Settings(BaseSettings):
     runner_max_responses: Annotated[int, Field(ge=1)] = 200
     kafka_session_timeout_ms: Annotated[int, Field(ge=6000)] = 10_000
     watchdog_s: Annotated[float, Field(gt=0)] = 60
+
+    # Webhooks
+    webhook_url: AnyHttpUrl | None = None
+    webhook_secret: SecretStr | None = None
+    webhook_allowed_hosts: str = ""
+    webhook_deadline_s: Annotated[float, Field(gt=0)] = 3600
 
     # The API
     sse_keepalive_s: Annotated[float, Field(gt=0)] = 15

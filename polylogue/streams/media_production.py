@@ -14,12 +14,19 @@ from polylogue.media.transcode import TranscodeError, transcode
 from polylogue.schemas.base import MediaType
 from polylogue.schemas.claims import MediaClaim, RemoteSource, SegmentRange
 from polylogue.schemas.clock import rfc3339
-from polylogue.schemas.events import MediaProduced, MediaRefused, RefusalReason, ResponseNoted
-from polylogue.streams.gateway.events import MediaBytes, MediaRemote
+from polylogue.schemas.events import (
+    MediaJobStarted,
+    MediaProduced,
+    MediaRefused,
+    RefusalReason,
+    ResponseNoted,
+)
+from polylogue.streams.gateway.events import JobStarted, MediaBytes, MediaRemote
 from polylogue.streams.response_log import ResponseLog
 from polylogue.streams.segments import MediaOutbox
 
 MIB = 1024 * 1024
+DISABLED = "Media are switched off here; the text is complete."
 
 _EXTENSIONS: dict[MediaType, str] = {"image": "png", "audio": "wav", "video": "mp4"}
 
@@ -44,12 +51,36 @@ class MediaProduction:
         self._log = log
         self._model = model
         self._sound_format = sound_format
+        self._job: MediaJobStarted | None = None
         self._claims: set[asyncio.Task[None]] = set()
 
     @property
     def claims(self) -> set[asyncio.Task[None]]:
         """Done when Kafka has the claims."""
         return self._claims
+
+    @property
+    def job_pending(self) -> bool:
+        """A provider works on a medium that was ordered and is paid for."""
+        return self._job is not None
+
+    def order(self, job: JobStarted) -> None:
+        self._job = MediaJobStarted(
+            media_id=self._next_media_id(),
+            media_type=job.media_type,
+            job_id=job.job_id,
+            polling_url=job.polling_url,
+        )
+        self._log.event(self._job)
+
+    def resume(self, job: MediaJobStarted) -> None:
+        """A job that an earlier attempt ordered: its medium keeps its id."""
+        self._job = job
+
+    def give_up_job(self, message: str) -> None:
+        """The job brought nothing: its place in the answer says so."""
+        if self._job is not None:
+            self.refuse(self._job.media_type, "video_failed", message)
 
     async def produce(self, medium: MediaBytes) -> None:
         if self._refused(medium.media_type, len(medium.data)):
@@ -112,7 +143,7 @@ class MediaProduction:
     def _refused(self, media_type: MediaType, size_bytes: int) -> bool:
         settings = self._settings
         if not self.enabled:
-            self.refuse(media_type, "disabled", "Media are switched off here; the text is complete.")
+            self.refuse(media_type, "disabled", DISABLED)
         elif size_bytes > settings.media_max_size_mb * MIB:
             limit = settings.media_max_size_mb
             self.refuse(media_type, "too_large", f"The file is larger than the {limit} MB that are allowed.")
@@ -171,6 +202,9 @@ class MediaProduction:
 
     def _next_media_id(self) -> str:
         """Deterministic within an attempt; another attempt's bytes never count as this one's."""
+        job, self._job = self._job, None
+        if job is not None:
+            return job.media_id
         self.count += 1
         name = f"{self._log.response_id}.{self._log.attempt}.{self.count}"
         return uuid.uuid5(uuid.NAMESPACE_OID, name).hex

@@ -25,7 +25,7 @@ from polylogue.streams.dead_letters import DeadLetters, SourceRecord
 from polylogue.streams.log_reader import read_to_end
 from polylogue.streams.offset_ledger import OffsetLedger
 from polylogue.streams.partition_writer import PartitionLostError, PartitionWriter
-from polylogue.streams.response_run import RunnerTools
+from polylogue.streams.runner_tools import RunnerTools
 from polylogue.streams.takeover_plan import PlacedCommand, PlacedEvent, TurnPlan, plan_takeover
 from polylogue.streams.turn_run import TurnRun
 

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass
 from typing import Literal
 
 from polylogue.infra.crash_points import crash_point, crash_point_after
 from polylogue.infra.logs import get_logger
-from polylogue.infra.settings import Settings
-from polylogue.media.store import ObjectStore
 from polylogue.schemas.base import Payload
 from polylogue.schemas.clock import now_ms
 from polylogue.schemas.commands import StartTurn
 from polylogue.schemas.events import (
     FailureClass,
+    MediaJobStarted,
     ReasoningAppended,
     ResponseCancelled,
     ResponseCompleted,
@@ -26,7 +25,6 @@ from polylogue.schemas.events import (
     Usage,
 )
 from polylogue.streams import runner_metrics as metrics
-from polylogue.streams.capacity import Capacity
 from polylogue.streams.chat_request import (
     chat_request,
     leaves_pictures_out,
@@ -36,12 +34,12 @@ from polylogue.streams.chat_request import (
 )
 from polylogue.streams.cost_meter import ResponseMeter, TurnMeter
 from polylogue.streams.gateway.catalogue import ModelInfo
-from polylogue.streams.gateway.client import Gateway
 from polylogue.streams.gateway.events import (
     AudioDelta,
     BadMedia,
     Finished,
     GatewayEvent,
+    JobStarted,
     MediaBytes,
     MediaRemote,
     Noted,
@@ -51,31 +49,14 @@ from polylogue.streams.gateway.events import (
     UsageReported,
 )
 from polylogue.streams.gateway.request import ChatRequest
-from polylogue.streams.media_production import MediaProduction
-from polylogue.streams.model_catalogue import ModelCatalogue
+from polylogue.streams.media_production import DISABLED, MediaProduction
 from polylogue.streams.partition_writer import PartitionLostError
-from polylogue.streams.picture_urls import PictureUrls
 from polylogue.streams.response_log import ResponseLog
-from polylogue.streams.segments import MediaOutbox
-from polylogue.streams.titles import Titles
+from polylogue.streams.runner_tools import RunnerTools
 
 StopReason = Literal["cancelled", "shutdown", "lost"]
 
 _log = get_logger(__name__)
-
-
-@dataclass(frozen=True)
-class RunnerTools:
-    """What every response of a runner shares."""
-
-    settings: Settings
-    gateway: Gateway
-    catalogue: ModelCatalogue
-    outbox: MediaOutbox
-    store: ObjectStore
-    pictures: PictureUrls
-    titles: Titles
-    capacity: Capacity  # responses that may be upstream at once
 
 
 class ResponseRun:
@@ -90,6 +71,7 @@ class ResponseRun:
         *,
         info: ModelInfo | None,
         turn_meter: TurnMeter,
+        job: MediaJobStarted | None = None,
     ) -> None:
         self._tools = tools
         self._log = log
@@ -99,6 +81,9 @@ class ResponseRun:
         self._media = MediaProduction(
             tools.settings, tools.outbox, log, model, sound_format=sound_format(start, model)
         )
+        self._resumed_job = job
+        if job is not None:
+            self._media.resume(job)
         self._meter = ResponseMeter(turn_meter, info, prompt_characters(start, model))
         self._turn_meter = turn_meter
         self._text_bytes = 0
@@ -129,7 +114,8 @@ class ResponseRun:
                 end = self._stopped(self._stop_reason)
         if end is None:
             self._log.discard()
-            raise PartitionLostError(f"partition {self._log.writer.partition} is written by another runner")
+            raise PartitionLostError(f"partition {self._log.writer.partition} is left to another runner")
+        self._media.give_up_job("The film was not finished.")
         self._report(end)
         await self._settle(end)
 
@@ -168,16 +154,47 @@ class ResponseRun:
             pictures=await self._tools.pictures.find(pictures) if pictures else None,
         )
 
+    async def _upstream(self) -> AsyncGenerator[list[GatewayEvent]]:
+        gateway, job = self._tools.gateway, self._resumed_job
+        if job is not None:
+            return gateway.resume_job(
+                media_type=job.media_type, job_id=job.job_id, polling_url=job.polling_url
+            )
+        return gateway.stream(await self._question())
+
+    def _time_limit_s(self) -> float:
+        settings = self._tools.settings
+        makes_films = self._resumed_job is not None or (
+            self._info is not None and self._info.protocol == "videos"
+        )
+        return (
+            settings.video_deadline_s + settings.response_timeout_s
+            if makes_films
+            else settings.response_timeout_s
+        )
+
+    @property
+    def _makes_only_media(self) -> bool:
+        return self._info is not None and "text" not in self._info.output_modalities
+
+    def _left_out(self) -> Payload:
+        """Media are switched off and this model makes nothing else: it is not asked, and nothing is paid."""
+        made = self._info.output_modalities[0] if self._info else "image"
+        self._media.refuse(
+            "video" if made == "video" else "audio" if made == "audio" else "image", "disabled", DISABLED
+        )
+        return ResponseCompleted(finish_reason="stop", duration_ms=self._elapsed_ms())
+
     def _queued(self, position: int) -> None:
         self._log.event(ResponseQueued(position=position))
 
     async def _stream(self) -> Payload | None:
+        limit = self._time_limit_s()
         try:
-            question = await self._question()
-            async with (
-                asyncio.timeout(self._tools.settings.response_timeout_s),
-                aclosing(self._tools.gateway.stream(question)) as stream,
-            ):
+            if self._makes_only_media and not self._media.enabled:
+                return self._left_out()
+            upstream = await self._upstream()
+            async with asyncio.timeout(limit), aclosing(upstream) as stream:
                 async for events in stream:
                     for event in events:
                         end = await self._take(event) or self._over_budget()
@@ -185,7 +202,6 @@ class ResponseRun:
                             return end
                     await self._log.writer.drain()
         except TimeoutError:
-            limit = self._tools.settings.response_timeout_s
             return self._failed(
                 "timeout", f"The model did not finish within {limit:g} seconds.", retryable=True
             )
@@ -214,6 +230,8 @@ class ResponseRun:
             case MediaRemote():
                 self._saw_token()
                 self._media.produce_remote(event)
+            case JobStarted():
+                self._media.order(event)
             case BadMedia(media_type, reason, message):
                 self._media.refuse(media_type, reason, message)
             case Noted(code, message):
@@ -239,6 +257,8 @@ class ResponseRun:
     def _stopped(self, reason: StopReason) -> Payload | None:
         if reason == "lost":
             return None
+        if reason == "shutdown" and self._media.job_pending:
+            return None  # left as it stands: whoever takes the partition over polls the job on
         if reason == "cancelled":
             return ResponseCancelled(
                 usage=self._final_usage, cost_usd_micros=self._final_cost, duration_ms=self._elapsed_ms()

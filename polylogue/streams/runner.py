@@ -25,7 +25,7 @@ from polylogue.streams.model_catalogue import ModelCatalogue
 from polylogue.streams.owned_partition import OwnedPartition, PartitionServices
 from polylogue.streams.picture_urls import PictureUrls
 from polylogue.streams.replaceable_producer import ReplaceableProducer
-from polylogue.streams.response_run import RunnerTools
+from polylogue.streams.runner_tools import RunnerTools
 from polylogue.streams.segments import MediaOutbox
 from polylogue.streams.titles import Titles
 
@@ -52,6 +52,10 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         idle_timeout_s=settings.gateway_idle_timeout_s,
         total_timeout_s=settings.response_timeout_s,
         max_media_bytes=settings.media_max_size_mb * 1024 * 1024,
+        retry_for_s=settings.gateway_retry_for_s,
+        on_retry=lambda error: metrics.RETRIES.labels(failure_class=error.failure_class).inc(),
+        video_poll_interval_s=settings.video_poll_interval_s,
+        video_deadline_s=settings.video_deadline_s,
     ) as gateway:
         producer = ReplaceableProducer(settings, give_up_after_s=math.inf)
         dead_letters = DeadLetters(producer, topic_name(settings, COMMANDS_DLQ))

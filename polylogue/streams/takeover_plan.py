@@ -20,7 +20,7 @@ from polylogue.schemas.events import (
 )
 from polylogue.schemas.visibility import ConversationState, admit
 
-Step = Literal["start", "ended", "interrupt", "cancel", "restart"]
+Step = Literal["start", "ended", "interrupt", "cancel", "restart", "poll"]
 
 # Whoever has seen one of these has seen something of the answer: it is kept and ended, never begun again.
 _ANSWER = (TextAppended, ReasoningAppended, MediaProduced, MediaRefused, MediaJobStarted, ResponseNoted)
@@ -43,11 +43,15 @@ class PlacedEvent:
 
 @dataclass(frozen=True)
 class ResponsePlan:
-    """`attempt` and `sequence` are the last that are visible; the next event goes on from them."""
+    """`attempt` and `sequence` are the last that are visible; the next event goes on from them.
+
+    `job` is the one that is polled: it is paid for, so it is not ordered again.
+    """
 
     step: Step
     attempt: int = 0
     sequence: int = 0
+    job: MediaJobStarted | None = None
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,7 @@ def plan_takeover(commands: Iterable[PlacedCommand], events: Iterable[PlacedEven
     commands = list(commands)
     states: dict[str, ConversationState] = defaultdict(ConversationState)
     answered: set[str] = set()
+    jobs: dict[str, MediaJobStarted] = {}
     produced: dict[str, PlacedClaim] = {}
     for placed in events:
         event = placed.event
@@ -88,6 +93,8 @@ def plan_takeover(commands: Iterable[PlacedCommand], events: Iterable[PlacedEven
             continue
         if event.response_id is not None and isinstance(event.data, _ANSWER):
             answered.add(event.response_id)
+        if event.response_id is not None and isinstance(event.data, MediaJobStarted):
+            jobs[event.response_id] = event.data
         if isinstance(event.data, MediaProduced):
             produced[event.data.claim.media_id] = PlacedClaim(event.data.claim, placed.timestamp_ms)
     starts: dict[str, PlacedCommand] = {}
@@ -100,6 +107,7 @@ def plan_takeover(commands: Iterable[PlacedCommand], events: Iterable[PlacedEven
             commands,
             state=states[start.command.conversation_id],
             answered=answered,
+            jobs=jobs,
             produced=produced,
         )
         for start in starts.values()
@@ -130,6 +138,7 @@ def _plan_turn(
     *,
     state: ConversationState,
     answered: set[str],
+    jobs: dict[str, MediaJobStarted],
     produced: dict[str, PlacedClaim],
 ) -> TurnPlan:
     start = placed.command.data
@@ -139,16 +148,21 @@ def _plan_turn(
     for slot in start.responses:
         response = state.responses.get(slot.response_id)
         attempt, sequence = (response.attempt, response.sequence) if response else (0, 0)
+        job = jobs.get(slot.response_id)
         step: Step
         if response is not None and response.ended:
             step = "ended"
         elif slot.response_id in cancelled:
             step = "cancel"
+        elif job is not None and state.media[job.media_id].phase == "generating":
+            step = "poll"
         elif slot.response_id in answered:
             step = "interrupt"
         else:
             step = "restart" if attempt else "start"
-        responses[slot.response_id] = ResponsePlan(step, attempt, sequence)
+        responses[slot.response_id] = ResponsePlan(
+            step, attempt, sequence, job if step in ("poll", "cancel") else None
+        )
     unsettled = {
         media_id
         for media_id, medium in state.media.items()

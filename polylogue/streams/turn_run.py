@@ -11,6 +11,7 @@ from polylogue.schemas.base import Payload
 from polylogue.schemas.commands import StartTurn
 from polylogue.schemas.events import (
     ConversationStarted,
+    MediaRefused,
     PromptSubmitted,
     ResponseCancelled,
     ResponseFailed,
@@ -21,7 +22,8 @@ from polylogue.streams.cost_meter import TurnMeter
 from polylogue.streams.history_objects import HistoryUnreadableError, with_history
 from polylogue.streams.partition_writer import PartitionWriter
 from polylogue.streams.response_log import ResponseLog
-from polylogue.streams.response_run import ResponseRun, RunnerTools, StopReason
+from polylogue.streams.response_run import ResponseRun, StopReason
+from polylogue.streams.runner_tools import RunnerTools
 from polylogue.streams.takeover_plan import PlacedClaim, ResponsePlan, TurnPlan
 from polylogue.streams.titles import title_of
 
@@ -114,13 +116,23 @@ class TurnRun:
             )
             crash_point("takeover.response_ended")
         elif plan.step == "cancel":
+            if plan.job is not None:
+                refused = MediaRefused(
+                    media_id=plan.job.media_id,
+                    media_type=plan.job.media_type,
+                    reason="video_failed",
+                    message="The film was not finished.",
+                )
+                log.event(refused)
             await log.event(ResponseCancelled())
             crash_point("takeover.cancel_obeyed")
         else:
-            if plan.step == "restart":
+            if plan.step in ("restart", "poll"):
                 log = replace(log, attempt=plan.attempt + 1, sequence=0)
             info = await self._tools.catalogue.find(slot.model)
-            run = ResponseRun(self._tools, log, self._start, slot.model, info=info, turn_meter=self._meter)
+            run = ResponseRun(
+                self._tools, log, self._start, slot.model, info=info, turn_meter=self._meter, job=plan.job
+            )
             self._running[slot.response_id] = run
             if slot.response_id in self._stopped:
                 run.stop(self._stopped[slot.response_id])

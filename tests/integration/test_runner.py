@@ -16,7 +16,9 @@ from polylogue.schemas.commands import HistoryMessage, StartConversation
 from polylogue.schemas.events import (
     ConversationRenamed,
     ConversationStarted,
+    MediaJobStarted,
     MediaProduced,
+    MediaRefused,
     ParentRef,
     PromptSubmitted,
     ResponseCancelled,
@@ -334,6 +336,45 @@ async def test_a_history_in_an_object_is_read_and_a_missing_one_ends_the_turn_wi
         )
     assert of_type(events, ResponseCompleted)
     assert (end.data.failure_class, end.data.retryable) == ("connection", True)
+
+
+async def test_a_film_that_was_ordered_is_polled_on_by_the_successor_and_not_ordered_again(
+    runner_settings: Settings, log: Log, gateway: Simulator
+) -> None:
+    ordered = gateway.stats()["jobs_ordered"]
+    quick = {"VIDEO_POLL_INTERVAL_S": "0.2"}
+    with process("runner", runner_settings, **quick) as dying:
+        turn = await log.start_turn("sim/director:delay=8s")
+        await log.wait_for(
+            turn.conversation_id, lambda seen: bool(of_type(seen, MediaJobStarted)), "the order"
+        )
+        dying.kill()
+    with process("runner", runner_settings, **quick):
+        events = await log.wait_for(
+            turn.conversation_id, lambda seen: bool(of_type(seen, *ENDS)), "the end", within_s=60
+        )
+    assert gateway.stats()["jobs_ordered"] == ordered + 1
+    (job,), (film,) = of_type(events, MediaJobStarted), of_type(events, MediaProduced)
+    assert film.data.claim.media_id == job.data.media_id
+    assert film.data.claim.remote is not None
+    (end,) = of_type(events, *ENDS)
+    assert isinstance(end.data, ResponseCompleted)
+    assert end.attempt == 2
+
+
+async def test_a_film_that_is_stopped_leaves_no_place_that_waits_for_ever(
+    runner_settings: Settings, log: Log
+) -> None:
+    with process("runner", runner_settings):
+        turn = await log.start_turn("sim/director:delay=60s")
+        await log.wait_for(
+            turn.conversation_id, lambda seen: bool(of_type(seen, MediaJobStarted)), "the order"
+        )
+        await log.cancel(turn)
+        events = await log.wait_for(turn.conversation_id, lambda seen: bool(of_type(seen, *ENDS)), "the end")
+    (refused,) = of_type(events, MediaRefused)
+    assert refused.data.media_id == of_type(events, MediaJobStarted)[0].data.media_id
+    assert of_type(events, ResponseCancelled)
 
 
 async def test_media_switched_off_leave_the_text_unharmed(runner_settings: Settings, log: Log) -> None:

@@ -36,7 +36,10 @@ def response_log(sink: Sink, coalesce_s: float = 60) -> ResponseLog:
 
 
 pieces = st.lists(
-    st.tuples(st.sampled_from([TextAppended, ReasoningAppended, ResponseNoted]), st.text(max_size=4)),
+    st.tuples(
+        st.sampled_from([TextAppended, ReasoningAppended, ResponseNoted]),
+        st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]), max_size=4),
+    ),
     max_size=30,
 )
 

@@ -14,6 +14,7 @@ from polylogue.schemas.commands import CancelTurn
 from polylogue.schemas.envelope import Command, Event
 from polylogue.schemas.events import (
     ConversationStarted,
+    MediaJobStarted,
     MediaProduced,
     MediaStored,
     PromptSubmitted,
@@ -124,6 +125,29 @@ def test_what_an_earlier_attempt_has_shown_counts() -> None:
     scene = Scene().open()
     scene.write(scene.first, TextAppended(text="x")).write(scene.first, ResponseStarted(model="a"), attempt=2)
     assert scene.steps()[0] == "interrupt"
+
+
+JOB = MediaJobStarted(media_id="m1", media_type="video", job_id="j", polling_url="https://gateway.example/j")
+
+
+def test_a_job_that_was_ordered_is_polled_on_and_not_ordered_again() -> None:
+    scene = Scene().open()
+    scene.write(scene.first, ResponseStarted(model="a")).write(scene.first, JOB)
+    (plan,) = plan_takeover(scene.commands, scene.events)
+    assert (plan.responses[scene.first].step, plan.responses[scene.first].job) == ("poll", JOB)
+
+
+def test_a_job_that_has_brought_its_medium_is_not_polled_any_more() -> None:
+    scene = Scene().open()
+    scene.write(scene.first, JOB).write(scene.first, MediaProduced(claim=claim("m1", scene)))
+    assert scene.steps()[0] == "interrupt"
+
+
+def test_a_cancel_of_a_job_names_the_job_so_that_its_place_can_say_so() -> None:
+    scene = Scene().open().cancel()
+    scene.write(scene.first, JOB)
+    (plan,) = plan_takeover(scene.commands, scene.events)
+    assert (plan.responses[scene.first].step, plan.responses[scene.first].job) == ("cancel", JOB)
 
 
 def test_an_ended_response_is_left_alone_even_where_a_cancel_came_later() -> None:
