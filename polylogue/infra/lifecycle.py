@@ -9,6 +9,7 @@ import signal
 from collections.abc import Awaitable, Callable
 
 import uvloop
+from prometheus_client import start_http_server
 from pydantic import PostgresDsn
 
 from polylogue import __version__
@@ -36,6 +37,8 @@ def run_process(name: str, settings: Settings, main: Main) -> None:
         s3=str(settings.s3_endpoint_url or "AWS"),
         topic_prefix=settings.kafka_topic_prefix,
     )
+    if settings.metrics_port:
+        start_http_server(settings.metrics_port, addr=settings.host)
     uvloop.run(_until_stopped(settings, main))
 
 

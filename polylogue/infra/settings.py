@@ -86,6 +86,7 @@ class Settings(BaseSettings):
     # Processes
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
+    metrics_port: Annotated[int, Field(ge=0, le=65535)] = 0  # 0: none; the API serves its own under /metrics
     polylogue_home: Path = Path(".polylogue")
     log_format: Literal["json", "console"] = "json"
     log_level: Literal["debug", "info", "warning", "error"] = "info"

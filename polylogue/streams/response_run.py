@@ -311,12 +311,21 @@ class ResponseRun:
             self._first_token_ms = self._elapsed_ms()
             metrics.FIRST_TOKEN_S.observe(self._first_token_ms / 1000)
 
+    def _tokens_per_s(self) -> float | None:
+        tokens = self._final_usage.completion_tokens if self._final_usage else None
+        if not tokens or self._first_token_ms is None:
+            return None
+        return tokens * 1000 / max(1, self._elapsed_ms() - self._first_token_ms)
+
     def _elapsed_ms(self) -> int:
         return round((asyncio.get_running_loop().time() - self._began) * 1000)
 
     def _report(self, end: Payload) -> None:
         outcome = end.failure_class if isinstance(end, ResponseFailed) else type(end).__name__
         metrics.RESPONSES.labels(outcome=outcome).inc()
+        tokens_per_s = self._tokens_per_s()
+        if tokens_per_s is not None:
+            metrics.TOKENS_PER_S.observe(tokens_per_s)
         _log.info(
             "response_ended",
             conversation_id=self._log.command.conversation_id,

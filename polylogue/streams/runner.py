@@ -71,6 +71,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
             titles=titles,
             capacity=Capacity(settings.runner_max_responses),
         )
+        metrics.QUEUED.set_function(lambda: tools.capacity.queued)
         runner = Runner(settings, tools, dead_letters)
         try:
             await runner.run(stop)

@@ -6,6 +6,12 @@ from prometheus_client import Counter, Gauge, Histogram
 
 ACTIVE = Gauge("polylogue_runner_active_responses", "Responses that are being streamed from a gateway")
 RESPONSES = Counter("polylogue_runner_responses", "Responses that have ended, by outcome", ["outcome"])
+QUEUED = Gauge("polylogue_runner_queued_responses", "Responses that wait for a slot")
+TOKENS_PER_S = Histogram(
+    "polylogue_runner_tokens_per_second",
+    "Completion tokens from the first to the last, by response",
+    buckets=(1, 5, 10, 20, 40, 80, 160, 320, 640),
+)
 FIRST_TOKEN_S = Histogram(
     "polylogue_runner_time_to_first_token_seconds", "From the question to the first token"
 )
