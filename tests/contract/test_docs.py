@@ -179,6 +179,14 @@ def test_every_source_file_that_is_named_exists(page: Path) -> None:
         assert (ROOT / path).exists(), path
 
 
+def test_every_log_event_that_is_named_is_logged() -> None:
+    table = text_of(ROOT / "docs/operations.md").partition("| event | meaning |")[2].partition("\n\n")[0]
+    sources = "".join(text_of(source) for source in (ROOT / "polylogue").rglob("*.py"))
+    events = re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)
+    assert events
+    assert [event for event in events if f'"{event}"' not in sources] == []
+
+
 @pytest.mark.parametrize("adr", ADRS, ids=named)
 def test_a_decision_is_one_page_with_context_decision_and_consequences(adr: Path) -> None:
     text = text_of(adr)
