@@ -10,7 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _ORIGINS = r"^(\s*https?://[^\s/@,?#]+\s*(,|$))*$"  # scheme://host:port, with commas between them
 
-UrlMode = Literal["public", "presigned", "cloudfront-signed"]
+UrlMode = Literal["public", "presigned"]
 
 
 class SettingsError(Exception):
