@@ -20,6 +20,12 @@ class RemoteSource(Value, frozen=True, kw_only=True, omit_defaults=True):
     """A medium that the provider keeps under a URL; whatever is stored at the key first is the medium."""
 
     url: str
+    needs_key: bool = (
+        False  # the gateway keeps it and wants its bearer key; sent to the gateway's origin only
+    )
+
+    def __repr__(self) -> str:  # such URLs are often signed
+        return f"RemoteSource(needs_key={self.needs_key})"
 
 
 class MediaClaim(Value, frozen=True, kw_only=True, omit_defaults=True):

@@ -20,6 +20,7 @@ from polylogue.infra.crash_points import crash_point
 from polylogue.infra.logs import get_logger
 from polylogue.infra.settings import Settings
 from polylogue.infra.topics import MEDIA_REQUESTS, MEDIA_REQUESTS_DLQ, topic_name
+from polylogue.media.fetch import MediaFetcher
 from polylogue.media.store import ObjectStore
 from polylogue.schemas.claims import StoreMedia
 from polylogue.schemas.codec import Garbage, NewerVersion, UnknownType, request_codec
@@ -131,8 +132,9 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         stack.push_async_callback(producer.stop)
         await _connected(producer, stop)
         reader = SegmentReader(settings, progress=stillness.progress)
+        fetcher = MediaFetcher.from_settings(settings, progress=stillness.progress)
         unit = UnitOfWork(
-            ClaimSettlement(settings, store, reader, progress=stillness.progress),
+            ClaimSettlement(settings, store, reader, fetcher, progress=stillness.progress),
             MediaOutcomes(settings, producer),
             DeadLetters(producer, topic_name(settings, MEDIA_REQUESTS_DLQ)),
         )

@@ -81,7 +81,7 @@ async def test_stores_small_and_large_media_and_refuses_what_it_must(
         short = await play.produce(png(2000), announced={"count": 2, "size_bytes": 4000})
         longer = await play.produce(png(2000), announced={"size_bytes": 1000})
         lost = await play.produce(png(2000), announced={"last_offset": 1_000_000})
-        link = RemoteSource(url="https://provider.invalid/picture.png")
+        link = RemoteSource(url="https://127.0.0.1/picture.png")
         remote = await play.produce(b"x", segments=None, remote=link)
         with agent(prepared, tmp_path) as process:
             for medium in (small, large):

@@ -13,6 +13,7 @@ import pytest
 from aiokafka.errors import KafkaConnectionError
 
 from polylogue.infra.settings import load_settings
+from polylogue.media.fetch import Fetched, FetchInterruptedError, TooLargeError, UnfetchableError
 from polylogue.media.store import AlreadyThere, Conflict, ObjectHead, StorageUnavailableError, Stored, Upload
 from polylogue.schemas.claims import MediaClaim, RemoteSource, SegmentRange, StoreMedia
 from polylogue.schemas.clock import now_ms
@@ -81,10 +82,29 @@ class Reader:
         return self.gone or Spooled(io.BytesIO(self.data), len(self.data), sha256, complete=self.complete)
 
 
+@dataclass
+class Fetcher:
+    """Gives one answer after the other; the last one stays."""
+
+    answers: list[bytes | Exception] = field(default_factory=lambda: [PNG])
+    asked: list[tuple[str, bool]] = field(default_factory=list)
+
+    async def fetch(self, url: str, *, needs_key: bool = False) -> Fetched:
+        self.asked.append((url, needs_key))
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return Fetched(io.BytesIO(answer), len(answer), hashlib.sha256(answer).hexdigest())
+
+
 async def settle(
-    claim: MediaClaim = CLAIM, store: Store | None = None, reader: Reader | None = None, age_s: float = 0
+    claim: MediaClaim = CLAIM,
+    store: Store | None = None,
+    reader: Reader | None = None,
+    age_s: float = 0,
+    fetcher: Fetcher | None = None,
 ) -> MediaOutcome:
-    settlement = ClaimSettlement(SETTINGS, store or Store(), reader or Reader())  # type: ignore[arg-type]
+    settlement = ClaimSettlement(SETTINGS, store or Store(), reader or Reader(), fetcher or Fetcher())  # type: ignore[arg-type]
     return await settlement.settle(StoreMedia(claim=claim, produced_at_ms=now_ms() - int(age_s * 1000)))
 
 
@@ -138,12 +158,6 @@ async def test_another_object_under_the_key_stays_and_the_medium_fails(store: St
         (claim_of(b""), Reader(), "MediaRejected", "empty"),
         (claim_of(bytes(1024 * 1024 + 1)), Reader(), "MediaRejected", "too_large"),
         (msgspec.structs.replace(CLAIM, segments=None), Reader(), "MediaFailed", "internal"),
-        (
-            msgspec.structs.replace(CLAIM, segments=None, remote=RemoteSource(url="https://x.invalid/")),
-            Reader(),
-            "MediaFailed",
-            "fetch_failed",
-        ),
         (CLAIM, Reader(error=ZeroDivisionError()), "MediaFailed", "internal"),
     ],
 )
@@ -184,3 +198,73 @@ async def test_outcome_and_usage_have_ids_that_no_repetition_changes() -> None:
     assert usage.data.latency_ms == 4_000  # type: ignore[attr-defined]
     assert usage.data.provider == "sim"  # type: ignore[attr-defined]
     assert usage.data.cost_usd_micros == 7  # type: ignore[attr-defined]
+
+
+URL = "https://provider.test/film?signature=abc"
+REMOTE = msgspec.structs.replace(CLAIM, segments=None, remote=RemoteSource(url=URL, needs_key=True), retry=3)
+
+
+async def test_a_medium_given_by_url_is_stored_as_what_came() -> None:
+    store, fetcher = Store(), Fetcher()
+    done = await settle(REMOTE, store, fetcher=fetcher)
+    assert isinstance(done, MediaStored)
+    assert (done.sha256, done.size_bytes, done.width, done.retry) == (SHA256, len(PNG), 40, 3)
+    ((key, upload),) = store.uploads
+    assert (key, upload.sha256, upload.content_type) == (CLAIM.key, SHA256, "image/png")
+    assert fetcher.asked == [(URL, True)]
+
+
+async def test_an_object_already_there_is_the_medium_and_nothing_is_fetched() -> None:
+    store, fetcher = Store(there=ObjectHead(5_000, "image/png", "f" * 64)), Fetcher()
+    done = await settle(REMOTE, store, fetcher=fetcher)
+    assert isinstance(done, MediaStored)
+    assert (done.sha256, done.size_bytes, done.format) == ("f" * 64, 5_000, "png")
+    assert (store.uploads, fetcher.asked) == ([], [])
+
+
+async def test_other_bytes_that_another_attempt_stored_meanwhile_are_the_medium() -> None:
+    first = await settle(REMOTE, Store(result=Conflict(ObjectHead(5_000, "image/png", "f" * 64))))
+    assert isinstance(first, MediaStored)
+    assert (first.sha256, first.size_bytes) == ("f" * 64, 5_000)
+    equal = await settle(REMOTE, Store(result=AlreadyThere(ObjectHead(len(PNG), "image/png", SHA256))))
+    assert isinstance(equal, MediaStored)
+    assert equal.sha256 == SHA256
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome", "reason"),
+    [
+        (UnfetchableError("The address of the file is not a public one."), "MediaFailed", "fetch_failed"),
+        (TooLargeError(), "MediaRejected", "too_large"),
+        (b"", "MediaRejected", "empty"),
+        (b"<svg/>", "MediaRejected", "unsupported_type"),
+        (ZeroDivisionError(), "MediaFailed", "internal"),
+    ],
+)
+async def test_what_no_second_attempt_could_mend_ends_at_once(
+    answer: bytes | Exception, outcome: str, reason: str
+) -> None:
+    store, fetcher = Store(), Fetcher([answer])
+    done = await settle(REMOTE, store, fetcher=fetcher)
+    assert (type(done).__name__, done.reason, done.retry) == (outcome, reason, 3)
+    assert done.message.endswith(".")
+    assert URL not in done.message
+    assert (store.uploads, len(fetcher.asked)) == ([], 1)
+
+
+async def test_a_failure_that_may_pass_is_tried_again_until_the_deadline() -> None:
+    interrupted = FetchInterruptedError("the server answered 503", retry_after_s=0.01)
+    fetcher = Fetcher([interrupted, FetchInterruptedError("the transfer failed"), PNG])
+    assert isinstance(await settle(REMOTE, fetcher=fetcher), MediaStored)
+    assert len(fetcher.asked) == 3
+    late = Fetcher([interrupted])
+    assert (await settle(REMOTE, fetcher=late, age_s=10_000)).reason == "fetch_failed"
+    assert len(late.asked) == 1
+
+
+async def test_an_object_that_is_none_of_ours_is_not_adopted() -> None:
+    assert (await settle(REMOTE, Store(there=ObjectHead(5, "image/png", None)))).reason == "internal"
+
+
+def test_a_url_is_not_shown_where_its_claim_is() -> None:
+    assert "provider.test" not in repr(REMOTE)
