@@ -84,6 +84,7 @@ async def observe(bootstrap_servers: str, prefix: str) -> Observation:
         bootstrap_servers=bootstrap_servers,
         enable_auto_commit=False,
         isolation_level="read_uncommitted",
+        auto_offset_reset="earliest",  # from the start; to seek there would race with a reset to the end
         fetch_max_wait_ms=5,
         max_partition_fetch_bytes=8 * 1024 * 1024,
     )
@@ -91,7 +92,6 @@ async def observe(bootstrap_servers: str, prefix: str) -> Observation:
     try:
         consumer.assign(places)
         ends = await consumer.end_offsets(places)
-        await consumer.seek_to_beginning(*places)
         found: dict[str, list[Any]] = {topic: [] for topic in topics}
         while any([await consumer.position(place) < ends[place] for place in places]):
             for place, records in (await consumer.getmany(timeout_ms=100)).items():
