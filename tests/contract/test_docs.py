@@ -14,6 +14,7 @@ import typer.main
 from starlette.routing import Match
 
 from polylogue.api.app import create_app
+from polylogue.api.requests import CompareRequest
 from polylogue.cli.main import app as command_line
 from polylogue.infra.settings import Settings
 from tests.contract.doc_tables import ROOT, TABLES, rendered, written_rows
@@ -128,6 +129,11 @@ def test_every_route_is_in_the_guide_to_the_api() -> None:
     for path, methods in paths.items():
         for method in methods:
             assert f"`{method.upper()} {path.removeprefix('/api/v1')}`" in guide
+
+
+def test_every_field_of_a_prompt_is_in_the_guide_to_the_api() -> None:
+    guide = text_of(ROOT / "docs/api.md")
+    assert [name for name in CompareRequest.model_fields if f"`{name}`" not in guide] == []
 
 
 def test_every_error_is_in_the_guide_to_the_api() -> None:
