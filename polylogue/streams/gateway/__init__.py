@@ -1,14 +1,23 @@
-"""The model gateway adapter: from a chat request to a stream of typed events.
+"""The model gateway adapters: from a question to a stream of typed events.
 
-Layers, each pure but the last, one file each:
+Pure, bytes to events:
 
 - `sse`                `SseParser.feed(bytes) -> list[SseEvent]`, `.end()`; raises `LineTooLongError` or `EventTooLongError`
 - `framing`            `Framing.feed(bytes) -> list[Frame]`, `.end()`: SSE, or the JSON that came in its place
 - `large_json`         JSON whose long strings stay bytes
-- `chat_completions`   `ChatCompletions.feed(frame) -> list[GatewayEvent]`, `.end()`, `.fail(error)`, `.ended`
+- `adapter`            what every adapter is: `feed(frame) -> list[GatewayEvent]`, `.end()`, `.fail(error)`, `.ended`
+- `chat_completions`, `responses`, `image_endpoint`, `speech`: one adapter each; `typed_events` is common to the last three
+- `video_job`          `read_job(document) -> JobView`: films are jobs, not streams
+- `answer`             what an adapter gathers: text (`surrogates`, `thinking`, `text_media`), media once, one end
 - `events`             what the adapters emit
-- `request`            `ChatRequest`, `Message`
-- `client`             `Gateway.stream(request)`, `Gateway.models()`, `Gateway.close()`
 
-An adapter for another protocol is another file beside `chat_completions` with the same four members.
+Asking:
+
+- `protocols`          which protocol a model is spoken to in, as the list of models says
+- `questions`          path, body and adapter of each protocol
+- `retries`            what is asked once more before the first event
+- `transport`          HTTP, and what its failures mean; `foreign` guards addresses on other origins
+- `client`             `Gateway.stream(request)`, `.resume_job(...)`, `.models()`, `.close()`
+
+An adapter for another protocol is another file beside these, a line in `protocols` and one in `questions`.
 """

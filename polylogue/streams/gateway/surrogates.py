@@ -27,6 +27,8 @@ class HalfCharacters:
 
 def mended(text: str) -> str:
     """Halves that meet are one character, others U+FFFD: Kafka, Postgres and browsers take UTF-8 only."""
-    if text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text):
-        return text
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text

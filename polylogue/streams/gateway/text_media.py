@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 
 import msgspec
@@ -11,6 +12,9 @@ from polylogue.schemas.base import MediaType
 from polylogue.streams.gateway.base64_media import decode_base64
 from polylogue.streams.gateway.parts import MediaPart
 
+# A long text is looked at in slices, or one full of beginnings would take time that grows with its square.
+SLICE = 8192
+LONGEST_HEAD = 1024  # more than the patterns below can match: what is longer will not become a medium
 SHORTEST_PAYLOAD = 32  # characters; the smallest real pictures are longer, examples in prose are shorter
 
 # In code, in an attribute or within a word it is what the answer is about, not a picture.
@@ -55,10 +59,11 @@ class TextMedia:
 
     def add(self, text: str) -> list[Piece]:
         out: list[Piece] = []
-        text, self._held = self._held + text, ""
-        while text:
-            text = self._in_text(text, out) if self._url is None else self._in_url(self._url, text, out)
-        return out
+        for start in range(0, len(text), SLICE):
+            rest, self._held = self._held + text[start : start + SLICE], ""
+            while rest:
+                rest = self._in_text(rest, out) if self._url is None else self._in_url(self._url, rest, out)
+        return _joined(out)
 
     def flush(self) -> list[Piece]:
         """What may still become a medium but has not begun to be one, when something else follows."""
@@ -75,7 +80,7 @@ class TextMedia:
             url, rest = self._url, self._held
             self._url, self._held = None, ""
             out += self.add(self._decide(url, rest, out))
-        return out + self.flush()
+        return _joined(out + self.flush())
 
     def abandon(self) -> tuple[list[Piece], bool]:
         """The text broke off: half a medium is nothing. Also says whether there was one."""
@@ -88,10 +93,7 @@ class TextMedia:
         if not text:
             return
         self._before = text[-1]
-        if out and isinstance(out[-1], str):
-            out[-1] += text
-        else:
-            out.append(text)
+        out.append(text)
 
     def _in_text(self, text: str, out: list[Piece]) -> str:
         """Gives out what cannot become a medium; returns what follows the head of one."""
@@ -106,7 +108,9 @@ class TextMedia:
                 kind: MediaType = head[1].lower()  # type: ignore[assignment]  # the pattern knows only these
                 self._url = _Url(opened[0] if opened else "", head[0], kind, [])
                 return searched[head.end() :]
-            if _may_become(searched[start:], opened.end() - start if opened else None):
+            if len(searched) - start <= LONGEST_HEAD and _may_become(
+                searched[start:], opened.end() - start if opened else None
+            ):
                 self._held = searched[start:]
                 self._say(searched[len(self._before) : start], out)
                 return ""
@@ -141,6 +145,15 @@ class TextMedia:
         out.append(MediaPart(url.media_type, url.head + "".join(url.payload)))
         self._before = ""
         return rest[closing.end() :] if closing else rest
+
+
+def _joined(pieces: list[Piece]) -> list[Piece]:
+    """Adjoining text in one."""
+    out: list[Piece] = []
+    for is_text, group in itertools.groupby(pieces, lambda piece: isinstance(piece, str)):
+        found = list(group)
+        out += ["".join(map(str, found))] if is_text else found
+    return out
 
 
 def _may_become(text: str, url_at: int | None) -> bool:

@@ -13,7 +13,7 @@ from polylogue.simulator.case_replies import Reply
 from polylogue.simulator.case_switch import reply_to
 from polylogue.simulator.cases import CASES
 from polylogue.streams.gateway import questions
-from polylogue.streams.gateway.events import GatewayEvent, TextDelta
+from polylogue.streams.gateway.events import Finished, GatewayEvent, TextDelta, UpstreamError
 from polylogue.streams.gateway.framing import Framing
 from polylogue.streams.gateway.protocols import Protocol
 from polylogue.streams.gateway.request import AudioRequest, ChatRequest
@@ -111,3 +111,29 @@ def test_comments_between_any_lines_change_nothing(case_id: str, data: st.DataOb
     comments = data.draw(st.lists(comment, min_size=len(lines), max_size=len(lines)))
     body = b"\n".join(extra + line for extra, line in zip(comments, lines, strict=True))
     assert joined(run(case_id, body, [])) == joined(wanted(case_id))
+
+
+@settings(deadline=None, max_examples=300)  # the machine may be busy
+@given(st.sampled_from([one for one in STREAMS if len(reply(one).body) < 100_000]), st.data())
+def test_whatever_is_done_to_the_bytes_the_answer_ends_once(case_id: str, data: st.DataObject):
+    """Cut out, doubled, overwritten, mixed with another case: never an exception, always one end, and it is last."""
+    body = bytearray(reply(case_id).body)
+    for _ in range(data.draw(st.integers(1, 4))):
+        start = data.draw(st.integers(0, len(body)))
+        stop = data.draw(st.integers(start, min(len(body), start + 200)))
+        other = reply(data.draw(st.sampled_from(STREAMS[:40]))).body[:2000]
+        body[start:stop] = data.draw(
+            st.sampled_from([b"", body[start:stop] * 2, b"\xff\x00", b"\n\n", b'"', b"\\", b"data: ", other])
+        )
+    protocol: Protocol = CASES[case_id].endpoint
+    request = ChatRequest(model="m", messages=())
+    adapter, framing = questions.adapter(protocol, request, max_media_bytes=LIMIT), Framing()
+    events: list[GatewayEvent] = []
+    for frame in (*framing.feed(bytes(body)), *framing.end()):
+        events += adapter.feed(frame)
+    events += adapter.end()
+    assert [isinstance(event, Finished | UpstreamError) for event in events][-1:] == [True]
+    assert sum(isinstance(event, Finished | UpstreamError) for event in events) == 1
+    for event in events:
+        if isinstance(event, TextDelta):
+            event.text.encode()  # what is stored is UTF-8

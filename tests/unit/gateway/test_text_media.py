@@ -130,3 +130,20 @@ def test_a_payload_beyond_the_limit_is_not_kept():
     (part,) = reader.finish()
     assert isinstance(part, MediaPart)
     assert 1400 < len(part.source) < 20_000
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["data:image/png;base64,x ", " d", "[", "![", "![a](", f"{URL} ", "data:image/png;base64,"],
+    ids=["heads", "letters", "brackets", "exclamations", "links", "media", "unfinished heads"],
+)
+def test_a_long_text_of_beginnings_is_read_in_linear_time(text: str):
+    long = text * (2_000_000 // len(text))  # with work that grows by the square this would take hours
+    found = read([long])
+    assert sum(len(piece.source if isinstance(piece, MediaPart) else piece) for piece in found) == len(long)
+
+
+def test_a_large_medium_in_one_text_is_whole():
+    large = png("a red circle", 1, size=3_000_000)
+    url = "data:image/png;base64," + base64.b64encode(large).decode()
+    assert read([f"a {url} b"], max_bytes=10**7) == ["a ", medium(url), " b"]
