@@ -15,6 +15,7 @@ from polylogue.streams.gateway.adapter import Adapter
 from polylogue.streams.gateway.catalogue import ModelInfo, read_catalogue
 from polylogue.streams.gateway.events import GatewayEvent, JobStarted, UpstreamError
 from polylogue.streams.gateway.framing import Frame, Framing
+from polylogue.streams.gateway.line_budget import LineBudget
 from polylogue.streams.gateway.protocols import Protocol
 from polylogue.streams.gateway.request import ChatRequest
 from polylogue.streams.gateway.retries import OnRetry, Retries
@@ -67,6 +68,7 @@ class Gateway:
         self._total_timeout = total_timeout_s
         self._max_media = max_media_bytes
         self._max_line = max_media_bytes // 3 * 4 + 4 * MIB  # base64, and the JSON around it
+        self._lines = LineBudget()
         self._retry_for = retry_for_s
         self._on_retry = on_retry
         self._protocols: dict[str, Protocol] = {}
@@ -149,6 +151,7 @@ class Gateway:
         deadline = loop.time() + self._total_timeout
         first_byte = min(loop.time() + self._first_byte_timeout, deadline)
         response: aiohttp.ClientResponse | None = None
+        line = self._lines.line()
         try:
             body = questions.body(protocol, request)
             response = await self._transport.post(questions.PATHS[protocol], body, until=first_byte)
@@ -157,13 +160,22 @@ class Gateway:
                 return
             patience = first_byte
             while not adapter.ended:
+                async with asyncio.timeout_at(deadline):
+                    if await line.room():  # the gateway has waited for us, so its silence begins now
+                        patience = min(loop.time() + self._idle_timeout, deadline)
                 # What is there, never lines: aiohttp's fail above 512 KiB.
                 async with asyncio.timeout_at(patience):
                     data = await response.content.readany()
-                for batch in _small_together(framing.feed(data) if data else framing.end()):
-                    events = await _decode(adapter, batch)
+                batches = _small_together(framing.feed(data) if data else framing.end())
+                line.holds(line.held + len(data))
+                complete = bool(batches)
+                while batches:
+                    events = await _decode(adapter, batches.pop(0))
                     if events:
                         yield events
+                    del events
+                if complete:
+                    line.holds(0)
                 if not data:
                     events = adapter.end()
                     if events:
@@ -173,6 +185,7 @@ class Gateway:
         except FAILURES as error:
             yield adapter.fail(self._transport.failure(error, deadline))
         finally:
+            line.holds(0)
             if response is not None:
                 response.close()  # does nothing where the body was read to its end
 
