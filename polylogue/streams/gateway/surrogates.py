@@ -22,7 +22,7 @@ class HalfCharacters:
 
     def flush(self) -> str:
         half, self._half = self._half, ""
-        return mended(half)
+        return mended(half) if half else ""
 
 
 def mended(text: str) -> str:

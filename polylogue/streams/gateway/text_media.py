@@ -149,6 +149,8 @@ class TextMedia:
 
 def _joined(pieces: list[Piece]) -> list[Piece]:
     """Adjoining text in one."""
+    if len(pieces) < 2:
+        return pieces
     out: list[Piece] = []
     for is_text, group in itertools.groupby(pieces, lambda piece: isinstance(piece, str)):
         found = list(group)

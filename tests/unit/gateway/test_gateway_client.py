@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -314,41 +313,3 @@ async def test_many_answers_at_once_do_not_mix(serve: Serve):
         assert isinstance(events[5], MediaBytes)
         assert events[5].data.endswith(str(number).encode())
         assert isinstance(events[6], Finished)
-
-
-async def test_models_are_read_with_modalities_and_prices(serve: Serve):
-    entries = [
-        {
-            "id": "a/b",
-            "name": "B",
-            "context_length": 1000,
-            "architecture": {"input_modalities": ["text", "image"], "output_modalities": ["image", "text"]},
-            "pricing": {"prompt": "0.000001", "completion": "0.00001"},
-        },
-        {"id": "c"},
-        {"name": "nameless"},
-    ]
-
-    async def handler(request: web.Request) -> web.StreamResponse:
-        assert request.path == "/v1/models"
-        return web.Response(text=json.dumps({"data": entries}), content_type="application/json")
-
-    first, second = await (await serve(handler)).models()
-    assert first.input_modalities == ("text", "image")
-    assert first.output_modalities == ("image", "text")
-    assert (first.prompt_price, first.completion_price, first.context_length) == (1_000_000, 10_000_000, 1000)
-    assert (second.id, second.name, second.output_modalities, second.prompt_price) == (
-        "c",
-        "c",
-        ("text",),
-        None,
-    )
-
-
-async def test_models_refused_says_why(serve: Serve):
-    async def handler(request: web.Request) -> web.StreamResponse:
-        return web.json_response({"error": {"message": "no"}}, status=401)
-
-    with pytest.raises(GatewayRefusedError) as refused:
-        await (await serve(handler)).models()
-    assert refused.value.error.failure_class == "auth"
