@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from polylogue.simulator.case_media import SVG, b64, data_url, picture, samples
+from polylogue.simulator.case_media import SVG, b64, data_url, picture, samples, sound
 from polylogue.simulator.case_replies import DONE, Job, Producer, Reply, body, events
 
 REMOTE = "https://media.example/a.png"
@@ -157,6 +157,8 @@ SPEECH: dict[str, Producer] = {
             {"type": "transcript.text.done", "text": "Hello", "usage": USAGE},
         )
     ),
+    "speech-raw-body": lambda _: Reply(pieces=(sound("mp3"),), content_type="audio/mpeg"),
+    "speech-raw-samples": lambda _: Reply(pieces=(samples(0, 6000),), content_type="audio/L16;rate=24000"),
 }
 
 

@@ -185,6 +185,8 @@ rec-audio-ogg-unnamed || Ogg, named nowhere.
 rec-audio-mp3-unnamed || MP3, named nowhere.
 rec-speech-events | speech | `speech.audio.delta` and `.done` with CRLF and padded pieces.
 rec-transcript-events | speech | `transcript.text.delta` and `.done` with CRLF.
+speech-raw-body | speech | The sound itself in place of events.
+speech-raw-samples | speech | Raw samples in place of events, their type in the header.
 rec-code-interpreter-image | responses | A picture as data URL in the outputs of the code interpreter.
 rec-result-repeated | responses | A result repeats in `output_item.done` and `response.completed`.
 rec-generating-never-completes | responses | A picture ends as generating: its preview is no result.

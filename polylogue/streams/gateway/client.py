@@ -17,10 +17,11 @@ from polylogue.streams.gateway.events import GatewayEvent, JobStarted, UpstreamE
 from polylogue.streams.gateway.framing import Frame, Framing
 from polylogue.streams.gateway.line_budget import LineBudget
 from polylogue.streams.gateway.protocols import Protocol
+from polylogue.streams.gateway.raw_body import raw_media_type, read_raw
 from polylogue.streams.gateway.request import ChatRequest
 from polylogue.streams.gateway.retries import OnRetry, Retries
 from polylogue.streams.gateway.sse import MIB
-from polylogue.streams.gateway.transport import FAILURES, UNREACHABLE, Transport, refusal_of
+from polylogue.streams.gateway.transport import FAILURES, UNREACHABLE, Transport, read_capped, refusal_of
 from polylogue.streams.gateway.video_jobs import VideoJobs
 
 # Larger frames hold pictures: decoding and hashing them would hold up every other answer of this process.
@@ -158,6 +159,10 @@ class Gateway:
             if response.status != 200:
                 yield adapter.fail(await self._transport.refusal(response, deadline))
                 return
+            media_type = raw_media_type(response.content_type)
+            if media_type is not None:
+                yield await self._raw(response, media_type, request, deadline)
+                return
             patience = first_byte
             while not adapter.ended:
                 async with asyncio.timeout_at(deadline):
@@ -188,6 +193,20 @@ class Gateway:
             line.holds(0)
             if response is not None:
                 response.close()  # does nothing where the body was read to its end
+
+    async def _raw(
+        self, response: aiohttp.ClientResponse, media_type: MediaType, request: ChatRequest, deadline: float
+    ) -> list[GatewayEvent]:
+        async with asyncio.timeout_at(deadline):
+            data = await read_capped(response, self._max_media + 1)
+        return await asyncio.to_thread(
+            read_raw,
+            data,
+            response.content_type,
+            media_type,
+            audio_format=request.audio.format if request.audio else None,
+            max_bytes=self._max_media,
+        )
 
 
 def _small_together(frames: list[Frame]) -> list[list[Frame]]:

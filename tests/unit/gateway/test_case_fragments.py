@@ -31,7 +31,10 @@ def reply(case_id: str) -> Reply:
 
 
 def is_stream(case_id: str) -> bool:
-    return CASES[case_id].endpoint != "videos" and reply(case_id).status == 200 and not reply(case_id).silent
+    if CASES[case_id].endpoint == "videos":
+        return False
+    sent = reply(case_id)
+    return sent.status == 200 and not sent.silent and not sent.content_type.startswith("audio/")
 
 
 STREAMS = [case_id for case_id in CASES if is_stream(case_id)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from polylogue.schemas.events import Usage
 from polylogue.simulator.case_endpoints import EXPIRES_AT, FILM_PATH, REMOTE, REMOTE_FILM
-from polylogue.simulator.case_media import SVG, picture
+from polylogue.simulator.case_media import SVG, picture, sound
 from polylogue.streams.gateway.events import (
     BadMedia,
     GatewayEvent,
@@ -20,6 +20,7 @@ from tests.unit.gateway.cases.expected import (
     drawn,
     expected,
     failed,
+    heard,
     in_pieces,
     medium,
     noted,
@@ -78,6 +79,8 @@ ENDPOINTS: dict[str, Expected] = {
     "rec-image-url-mime-type": expected(MediaRemote("image", REMOTE, "image/png"), STOP),
     "rec-speech-events": expected(*in_pieces(1000, 6000), pcm(), TOKENS, STOP, audio_format="pcm16"),
     "rec-transcript-events": expected(*said("Hel", "lo"), TOKENS, STOP),
+    "speech-raw-body": expected(heard(sound("mp3"), "audio/mpeg"), STOP, audio_format="mp3"),
+    "speech-raw-samples": expected(pcm(), STOP, audio_format="mp3"),
     "video-relative-polling-url": _film("video-relative-polling-url"),
     "video-states": _job(
         MediaRemote("video", REMOTE_FILM), UsageReported(Usage(), 1200), STOP, case="video-states"
