@@ -81,8 +81,8 @@ async def test_the_switch_gives_exactly_the_events_of_the_case(case: Case, origi
     async with Gateway(
         base_url=f"{origin}/api/v1",
         api_key=KEY,
-        first_byte_timeout_s=PATIENCE_S if case.id.startswith("stall") else 30,
-        idle_timeout_s=PATIENCE_S if case.id.startswith("stall") else 30,
+        first_byte_timeout_s=PATIENCE_S if case.id == "stall-before-first-byte" else 30,
+        idle_timeout_s=PATIENCE_S if case.id == "stall-mid-answer" else 30,
         max_media_bytes=LINE_LIMIT,
         video_poll_interval_s=0.01,
         video_deadline_s=PATIENCE_S if case.id == "video-never-ends" else 30,

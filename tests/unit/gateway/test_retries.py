@@ -141,9 +141,9 @@ async def test_without_end_the_last_refusal_is_told_at_the_deadline():
     seen: list[UpstreamError] = []
 
     async def handler(_: web.Request) -> web.StreamResponse:
-        return refused(429, {"Retry-After": "0.05"})
+        return refused(429, {"Retry-After": "0.5"})
 
-    async with serving(handler, retry_for_s=0.5, on_retry=seen.append) as (gateway, _):
+    async with serving(handler, retry_for_s=2.0, on_retry=seen.append) as (gateway, _):
         (error,) = await asked(gateway)
     assert isinstance(error, UpstreamError)
     assert error.failure_class == "rate_limited"
@@ -163,3 +163,21 @@ async def test_an_order_is_repeated_after_429_and_made_once():
         first, *_ = await asked(gateway, "videos")
     assert isinstance(first, JobStarted)
     assert len(orders) == 2
+
+
+async def test_leaving_while_it_waits_asks_no_more():
+    calls = []
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        calls.append(request.path)
+        return refused(429, {"Retry-After": "60"})
+
+    waiting = asyncio.Event()
+    async with serving(handler, retry_for_s=300.0, on_retry=lambda _: waiting.set()) as (gateway, _):
+        task = asyncio.create_task(asked(gateway))
+        async with asyncio.timeout(10):
+            await waiting.wait()
+            task.cancel()
+            await asyncio.wait([task])
+    assert task.cancelled()
+    assert len(calls) == 1

@@ -95,7 +95,7 @@ class Gateway:
 
     async def stats_when(self, condition: Callable[[dict[str, int]], bool]) -> dict[str, int]:
         async with asyncio.timeout(10):
-            while not condition(stats := await self.get("/sim/stats")):  # noqa: ASYNC110 - the counts are the server's
+            while not condition(stats := await self.get("/sim/stats")):
                 await asyncio.sleep(0.01)
         return stats
 
