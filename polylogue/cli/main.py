@@ -33,6 +33,7 @@ app.command(rich_help_panel=_PARTS)(processes.api)
 app.command(rich_help_panel=_PARTS)(processes.runner)
 app.command(rich_help_panel=_PARTS)(processes.media_agent)
 app.command(rich_help_panel=_PARTS)(processes.projector)
+app.command(rich_help_panel=_PARTS)(processes.webhooks)
 app.command(rich_help_panel=_PARTS)(processes.simulator)
 
 

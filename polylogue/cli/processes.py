@@ -1,4 +1,4 @@
-"""`polylogue api | runner | media-agent | projector | simulator`: one process of the system each."""
+"""`polylogue api | runner | media-agent | projector | webhooks | simulator`: one process of the system each."""
 
 from __future__ import annotations
 
@@ -52,6 +52,13 @@ def media_agent() -> None:
 def projector() -> None:
     """Build the tables from the log."""
     _serve("projector", "polylogue.projections.projector", *_DATA)
+
+
+def webhooks() -> None:
+    """Tell WEBHOOK_URL when a turn with media is done; `polylogue run` starts it where that is set."""
+    _serve(
+        "webhooks", "polylogue.streams.webhooks", "kafka_bootstrap_servers", "webhook_url", "webhook_secret"
+    )
 
 
 def simulator(

@@ -23,7 +23,7 @@ READY_TIMEOUT_S = 60.0
 STOP_S = 10.0  # every process promises to end within this time
 SIMULATOR_STOP_S = 5.0
 SIMULATOR_PORT = 8089
-STOP_ORDER = ("api", "runner", "media-agent", "projector", "simulator")
+STOP_ORDER = ("api", "runner", "media-agent", "webhooks", "projector", "simulator")
 _SERVERS = {"kafka": "kafka_bootstrap_servers", "postgres": "database_url", "s3": "s3_endpoint_url"}
 
 
@@ -50,6 +50,8 @@ class Whole:
     async def start(self) -> None:
         """Returns when the first prompt would work. Raises Problem, and the expected errors of the parts."""
         begun = time.monotonic()
+        if self._settings.webhook_url is not None:
+            self._check_webhook()
         self._say(f"Polylogue {__version__}, data in {self.home.directory}")
         self._log_to_file()
         if cleared := await asyncio.to_thread(self.home.clear_leftovers):
@@ -121,12 +123,18 @@ class Whole:
             )
         self._say(f"Runner, media agent, projector and API are ready ({time.monotonic() - at:.1f} s)")
 
+    def _check_webhook(self) -> None:
+        """Now, and not as a process that dies again and again. Raises SettingsError."""
+        from polylogue.streams.webhook_delivery import webhook_target
+
+        webhook_target(self._settings)
+
     def _programs(self) -> list[Program]:
         limits = {"runner": self._settings.runner_drain_s + STOP_S}
-        programs = [
-            Program(name, (name,), self.home.log(name), limits.get(name, STOP_S))
-            for name in ("api", "runner", "media-agent", "projector")
-        ]
+        names = ["api", "runner", "media-agent", "projector"]
+        if self._settings.webhook_url is not None:
+            names.append("webhooks")
+        programs = [Program(name, (name,), self.home.log(name), limits.get(name, STOP_S)) for name in names]
         if self.simulated:
             arguments = ("simulator", "--port", str(self._simulator_port))
             programs.append(Program("simulator", arguments, self.home.log("simulator"), SIMULATOR_STOP_S))
@@ -149,6 +157,10 @@ class Whole:
                 "SIMULATOR_KEY": key,
                 "OPENROUTER_API_KEY": key,
                 "OPENROUTER_BASE_URL": f"{self._simulator_url}/api/v1",
+                # Its links are plain and on this machine, which no other one's may be.
+                "MEDIA_FETCH_ALLOW": ",".join(
+                    filter(None, (self._settings.media_fetch_allow, self._simulator_url))
+                ),
             }
         return given
 

@@ -27,7 +27,7 @@ _PRIVATE_6 = IPv6Network("fc00::/7")
 
 
 class RefusedAddressError(Exception):
-    """Something that must not be opened; the message is a sentence for the user and names no URL."""
+    """Something that must not be opened; the message is a clause without a full stop and names no URL."""
 
 
 @dataclass(frozen=True)
@@ -49,30 +49,30 @@ def target_of(url: str, trusted_origins: Collection[str] = ()) -> Target:
     is HTTPS on a public address.
     """
     if _UNSAFE.search(url):
-        raise RefusedAddressError("The address of the file is malformed.")
+        raise RefusedAddressError("the address is malformed")
     try:
         # What is encoded already stays as it is: a signature may cover it.
         parsed = URL(url, encoded=url.isascii())
         port = parsed.port
     except ValueError:
-        raise RefusedAddressError("The address of the file is malformed.") from None
+        raise RefusedAddressError("the address is malformed") from None
     if parsed.scheme not in ("http", "https") or not port:
-        raise RefusedAddressError("The address of the file is no web address.")
+        raise RefusedAddressError("the address is no web address")
     if "@" in parsed.raw_authority:
-        raise RefusedAddressError("The address of the file holds a user name.")
+        raise RefusedAddressError("the address holds a user name")
     host = (parsed.raw_host or "").lower()
     literal = _literal(host)
     if literal is None and not _is_name(host):
-        raise RefusedAddressError("The address of the file names no host that can be used.")
+        raise RefusedAddressError("the address names no host that can be used")
     target = Target(
         url=parsed.with_fragment(None),
         host=str(literal) if literal else host.removesuffix("."),
         trusted=origin_of(parsed) in trusted_origins,
     )
     if parsed.scheme != "https" and not target.trusted:
-        raise RefusedAddressError("The address of the file is not https.")
+        raise RefusedAddressError("the address is not https")
     if literal is not None and not target.admits(host):
-        raise RefusedAddressError("The address of the file is not a public one.")
+        raise RefusedAddressError("the address is not a public one")
     return target
 
 

@@ -16,7 +16,7 @@ from urllib.parse import urljoin
 
 import aiohttp
 
-from polylogue.infra.settings import Settings
+from polylogue.infra.settings import Settings, SettingsError
 from polylogue.media.addresses import RefusedAddressError, origin_of, origins, target_of
 from polylogue.media.outbound import ResolverFactory, asked_wait_s, is_passing, open_session
 
@@ -89,10 +89,17 @@ class MediaFetcher:
     def from_settings(
         cls, settings: Settings, *, progress: Callable[[], None] = lambda: None
     ) -> MediaFetcher:
+        """Raises SettingsError."""
         key = settings.openrouter_api_key
+        try:
+            allowed = origins(settings.media_fetch_allow)
+        except ValueError:
+            raise SettingsError(
+                "MEDIA_FETCH_ALLOW is no list of origins such as http://127.0.0.1:8089, with commas between them."
+            ) from None
         return cls(
             FetchLimits(settings.media_max_size_mb * MIB, settings.media_fetch_timeout_s),
-            allowed=origins(settings.media_fetch_allow),
+            allowed=allowed,
             gateway=origin_of(str(settings.openrouter_base_url)),
             api_key=key.get_secret_value() if key else None,
             progress=progress,
@@ -107,7 +114,7 @@ class MediaFetcher:
             async with asyncio.timeout(self._limits.total_s):
                 return await self._follow(url, needs_key)
         except RefusedAddressError as error:
-            raise UnfetchableError(str(error)) from None
+            raise UnfetchableError(f"The file cannot be fetched: {error}.") from None
         except aiohttp.ClientConnectorCertificateError:
             raise UnfetchableError("The server of the file has no valid certificate.") from None
         except aiohttp.InvalidURL:

@@ -28,7 +28,7 @@ class JudgingResolver(AbstractResolver):
     async def resolve(self, host: str, port: int = 0, family: AddressFamily = AF_INET) -> list[ResolveResult]:
         found = await self._inner.resolve(host, port, family)
         if not found or not all(self._target.admits(entry["host"]) for entry in found):
-            raise RefusedAddressError("The address of the file is not a public one.")
+            raise RefusedAddressError("the address is not a public one")
         return found
 
     async def close(self) -> None:

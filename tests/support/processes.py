@@ -24,6 +24,7 @@ MAINS = {
     "media-agent": "polylogue.streams.media_agent",
     "projector": "polylogue.projections.projector",
     "api": "polylogue.api.server",
+    "webhooks": "polylogue.streams.webhooks",
 }
 
 

@@ -13,6 +13,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from polylogue.infra.settings import SettingsError, load_settings
 from polylogue.media.addresses import origins
 from polylogue.media.fetch import (
     Fetched,
@@ -328,3 +329,9 @@ def test_retry_after_is_read_in_both_forms() -> None:
     assert asked_wait_s("Thu, 01 Jan 1970 00:01:40 GMT", 40) == 60
     assert asked_wait_s("Thu, 01 Jan 1970 00:00:00 GMT", 40) == 0
     assert [asked_wait_s(text, 0) for text in (None, "", "soon", "-1", "١")] == [None] * 5
+
+
+@pytest.mark.parametrize("allow", ["localhost:8089", "http://a:99999", "https://user@host", "http://a b"])
+def test_a_list_of_origins_that_cannot_be_used_is_one_sentence(allow: str) -> None:
+    with pytest.raises(SettingsError, match=r"MEDIA_FETCH_ALLOW .*\.$"):
+        MediaFetcher.from_settings(load_settings(_env_file=None, media_fetch_allow=allow))
