@@ -8,6 +8,7 @@ import json
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
@@ -17,8 +18,11 @@ from aiokafka.protocol.admin import DescribeGroupsRequest, DescribeGroupsRequest
 from polylogue.infra.kafka import client_options
 from polylogue.infra.settings import Settings
 
+T = TypeVar("T")
+
 ASK_EVERY_S = 0.1
 ANSWER_TIMEOUT_S = 2.0
+COORDINATOR_WITHIN_S = 15.0  # a broker that restarts reads its groups back before it answers
 STABLE = "Stable"
 
 
@@ -59,6 +63,22 @@ async def groups(admin: AIOKafkaAdminClient) -> list[Group]:
     ]
 
 
+async def when_loaded(ask: Callable[[], Awaitable[T]], *, within_s: float) -> T:
+    """Asks a broker that may just have started and still be loading the groups of its former life.
+
+    Raises KafkaError: at once where trying again cannot help, else after `within_s`.
+    """
+    loop = asyncio.get_running_loop()
+    until = loop.time() + within_s
+    while True:
+        try:
+            return await ask()
+        except KafkaError as error:
+            if not error.retriable or loop.time() > until:
+                raise
+            await asyncio.sleep(ASK_EVERY_S)
+
+
 class _DescribeGroups(DescribeGroupsRequest):  # type: ignore[misc]  # aiokafka ships no types
     """aiokafka 0.14 reads the answer to version 3 by the form of version 2, and so loses the connection."""
 
@@ -89,7 +109,8 @@ class Consumers:
         await self._admin.start()
         described = await self._admin.describe_topics(list(self._topics.values()))
         self._partitions = {topic["topic"]: len(topic["partitions"]) for topic in described}
-        self._before = {member for group in await groups(self._admin) for member in group.members}
+        there = await when_loaded(lambda: groups(self._admin), within_s=COORDINATOR_WITHIN_S)
+        self._before = {member for group in there for member in group.members}
 
     async def missing(self) -> list[str]:
         """The processes whose partitions nobody of ours owns yet."""

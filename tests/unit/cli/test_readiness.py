@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from polylogue.cli.readiness import Group, until_nothing_missing
+import pytest
+from aiokafka.errors import GroupAuthorizationFailedError, GroupLoadInProgressError, KafkaError
+
+from polylogue.cli.readiness import Group, until_nothing_missing, when_loaded
 
 
 def group(state: str = "Stable", **members: set[int]) -> Group:
@@ -47,3 +50,26 @@ async def test_what_is_missing_in_the_end_is_named() -> None:
         return ["api (kafka)"]
 
     assert await until_nothing_missing([ready, away], timeout_s=0) == ["api (kafka)"]
+
+
+async def test_a_broker_that_is_still_loading_its_groups_is_asked_again() -> None:
+    answers: list[KafkaError | str] = [GroupLoadInProgressError(), GroupLoadInProgressError(), "groups"]
+
+    async def ask() -> str:
+        answer = answers.pop(0)
+        if isinstance(answer, KafkaError):
+            raise answer
+        return answer
+
+    assert await when_loaded(ask, within_s=10) == "groups"
+
+
+@pytest.mark.parametrize(
+    ("error", "within_s"), [(GroupAuthorizationFailedError, 10), (GroupLoadInProgressError, 0)]
+)
+async def test_what_will_not_mend_itself_is_told(error: type[KafkaError], within_s: float) -> None:
+    async def ask() -> str:
+        raise error
+
+    with pytest.raises(error):
+        await when_loaded(ask, within_s=-1 if within_s == 0 else within_s)
