@@ -8,11 +8,13 @@ from contextlib import asynccontextmanager
 from fastapi import Depends, FastAPI
 
 from polylogue import __version__
-from polylogue.api import compare_stream, conversations, health
+from polylogue.api import compare_stream, conversations, health, models, rounds_and_branches
+from polylogue.api.attachments import most_body_bytes
 from polylogue.api.body_limit import BodyLimit
 from polylogue.api.errors import add_error_answers
 from polylogue.api.principal import LoopbackGuard, is_loopback, principal
 from polylogue.api.services import running_services
+from polylogue.api.trace import Trace
 from polylogue.infra.settings import Settings
 
 
@@ -36,10 +38,11 @@ def create_app(settings: Settings) -> FastAPI:
     )
     add_error_answers(app)
     app.include_router(health.router)
-    for routes in (compare_stream.router, conversations.router):
+    for routes in (compare_stream.router, conversations.router, rounds_and_branches.router, models.router):
         app.include_router(routes, prefix="/api/v1")
         app.include_router(routes, prefix="/api", include_in_schema=False)
-    app.add_middleware(BodyLimit)
+    app.add_middleware(BodyLimit, most_bytes=most_body_bytes(settings))
     if is_loopback(settings.host):
         app.add_middleware(LoopbackGuard)
+    app.add_middleware(Trace)
     return app

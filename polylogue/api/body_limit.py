@@ -8,20 +8,18 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from polylogue.api.errors import answer
 
-MOST_BODY_BYTES = 4 * 1024 * 1024
-
 
 class BodyLimit:
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    def __init__(self, app: ASGIApp, most_bytes: int) -> None:
+        self._app, self._most_bytes = app, most_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         declared = Headers(scope=scope).get("content-length", "0")
-        if declared.isdigit() and int(declared) > MOST_BODY_BYTES:
-            detail = f"The request is larger than {MOST_BODY_BYTES // 1024} KiB."
+        if declared.isdigit() and int(declared) > self._most_bytes:
+            detail = f"The request is larger than {self._most_bytes // 1024} KiB."
             await answer(413, "request_too_large", detail)(scope, receive, send)
             return
         received = 0
@@ -30,7 +28,7 @@ class BodyLimit:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
-            if received > MOST_BODY_BYTES:
+            if received > self._most_bytes:
                 raise HTTPException(413)
             return message
 

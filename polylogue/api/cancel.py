@@ -6,10 +6,11 @@ import asyncio
 import uuid
 from typing import Any
 
-from polylogue.api import submissions
+from polylogue.api import trace
 from polylogue.api.channel import Channel
 from polylogue.api.command_log import OutcomeUnknownError
 from polylogue.api.errors import ApiError, not_found
+from polylogue.api.places import ConversationPlace
 from polylogue.api.requests import CancelRequest
 from polylogue.api.services import Services
 from polylogue.api.streams import placed
@@ -28,26 +29,29 @@ async def cancel_turn(
     channel = await services.hub.channel(
         conversation_id, services.partition_of(conversation_id), place.safe_start
     )
-    turn_id = request.turn_id or channel.state.running_turn()
+    turn_id = request.turn_id or channel.state.running_turn() or _last(place, channel)
     if turn_id is None:
-        latest = await submissions.latest(services.pool, owner, conversation_id)
-        turn_id = latest.turn_id if latest else next(reversed(channel.state.turns), None)
-    if turn_id is None or (turn_id not in place.turn_floors and turn_id not in channel.state.turns):
+        return _answer(conversation_id, None, None)  # a breakout that nothing was asked in yet
+    turn = place.turns.get(turn_id)
+    if turn is None and turn_id not in channel.state.turns:
         raise not_found("turn")
-    if channel.turn_finished(turn_id, place.turn_floors.get(turn_id)):
+    floor, number = (turn.round_floor, turn.round) if turn else (None, 1)
+    if channel.turn_finished(turn_id, floor, number):
         return _answer(conversation_id, turn_id, None)
-    responses = await _responses(channel, turn_id, request)
+    responses = await _responses(channel, turn_id, number, request)
     if responses is None:
         return _answer(conversation_id, turn_id, None)
     await _send(services, owner, conversation_id, turn_id, responses)
     return _answer(conversation_id, turn_id, responses)
 
 
-async def _responses(channel: Channel, turn_id: str, request: CancelRequest) -> tuple[str, ...] | None:
+async def _responses(
+    channel: Channel, turn_id: str, number: int, request: CancelRequest
+) -> tuple[str, ...] | None:
     """The responses to stop; empty means all of them, None that all that were named have ended."""
     if not request.response_ids and request.model is None:
         return ()
-    await _begun(channel, turn_id)
+    await _begun(channel, turn_id, number)
     known = {key: one for key, one in channel.state.responses.items() if one.turn_id == turn_id}
     if unknown := set(request.response_ids) - set(known):
         raise ApiError(404, "not_found", f"The turn has no response {min(unknown)[:100]}.")
@@ -59,10 +63,14 @@ async def _responses(channel: Channel, turn_id: str, request: CancelRequest) -> 
     return tuple(named) or None
 
 
-async def _begun(channel: Channel, turn_id: str) -> None:
+def _last(place: ConversationPlace, channel: Channel) -> str | None:
+    return next(reversed(place.turns), None) or next(reversed(channel.state.turns), None)
+
+
+async def _begun(channel: Channel, turn_id: str, number: int) -> None:
     try:
         async with asyncio.timeout(BEGIN_S):
-            while turn_id not in channel.state.turns:
+            while (turn := channel.state.turns.get(turn_id)) is None or turn.round < number:
                 await channel.news()
     except TimeoutError:
         raise ApiError(
@@ -81,6 +89,7 @@ async def _send(
         owner_id=owner,
         issued_at=rfc3339(now),
         first_sent_at_ms=now,
+        traceparent=trace.current(),
         data=CancelTurn(response_ids=responses),
     )
     await services.commands.probe()
@@ -96,7 +105,7 @@ async def _send(
         ) from None
 
 
-def _answer(conversation_id: str, turn_id: str, responses: tuple[str, ...] | None) -> dict[str, Any]:
+def _answer(conversation_id: str, turn_id: str | None, responses: tuple[str, ...] | None) -> dict[str, Any]:
     return {
         "conversation_id": conversation_id,
         "turn_id": turn_id,

@@ -76,6 +76,7 @@ class Channel:
         self.start = start
         self.subscribers = 0
         self.idle_since = 0.0
+        self.last_offset = -1  # of the last record of the conversation that was seen here
         self.window = Window(Place.before(start), most_frames=MOST_FRAMES, most_bytes=MOST_BYTES)
         self.loading: asyncio.Task[None] | None = None
         self._waiters: set[asyncio.Future[None]] = set()
@@ -107,6 +108,7 @@ class Channel:
         return True
 
     def apply(self, record: Record) -> None:
+        self.last_offset = record.offset
         self.window.append(self._reduction.frames(record))
 
     def news(self) -> asyncio.Future[None]:
@@ -122,10 +124,11 @@ class Channel:
             if not waiter.done():
                 waiter.set_result(None)
 
-    def turn_finished(self, turn_id: str, submitted_at_offset: int | None) -> bool:
-        """Whether nothing more comes of a turn; `submitted_at_offset` is a lower bound of its start."""
+    def turn_finished(self, turn_id: str, floor: int | None, number: int = 1) -> bool:
+        """Whether nothing more comes of a turn; `floor` is a lower bound of the start of its round `number`, the last
+        one that is known to have been asked for."""
         turn = self.state.turns.get(turn_id)
         if turn is not None:
-            return turn.finished
+            return turn.finished and turn.round >= number
         # Every turn that was unfinished at the start is in the state, so an earlier one that is not had finished.
-        return submitted_at_offset is not None and submitted_at_offset < self.start
+        return floor is not None and floor < self.start

@@ -62,6 +62,7 @@ class CommandLog:
                     command_codec.encode(command),
                     key=command.conversation_id.encode(),
                     partition=partition,
+                    headers=[("traceparent", command.traceparent.encode())] if command.traceparent else [],
                 )
         except (KafkaError, OSError, TimeoutError) as error:
             # Raised before the record is taken over: it waits for the topic's metadata and for room.

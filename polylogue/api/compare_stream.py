@@ -6,8 +6,9 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body, Depends, Header, Query, Response
 
+from polylogue.api.begin import Begun
 from polylogue.api.principal import Asking
-from polylogue.api.requests import COMPARE_EXAMPLE, CompareRequest, check
+from polylogue.api.requests import COMPARE_EXAMPLE, CompareRequest, check, check_key
 from polylogue.api.services import Services, services_of
 from polylogue.api.sse import EventStream
 from polylogue.api.streams import stream
@@ -25,10 +26,17 @@ async def compare(
     idempotency_key: Annotated[str | None, Header()] = None,
 ) -> Response:
     """Sends the prompt to all models at once and streams their answers; leaving does not stop them."""
-    check(request, idempotency_key)
-    submitted = await submit(services, asking.owner, request, idempotency_key)
-    headers = {"X-Conversation-Id": submitted.conversation_id, "X-Turn-Id": submitted.turn_id}
-    return EventStream(submitted.subscription, services.metrics, headers=headers)
+    check_key(idempotency_key)
+    check(request)
+    return streamed(services, await submit(services, asking.owner, request, idempotency_key))
+
+
+def streamed(services: Services, begun: Begun) -> EventStream:
+    """The frames of what a request has begun."""
+    assert begun.subscription is not None
+    submission = begun.submission
+    headers = {"X-Conversation-Id": submission.conversation_id, "X-Turn-Id": submission.turn_id}
+    return EventStream(begun.subscription, services.metrics, headers=headers)
 
 
 @router.get("/compare-stream/{conversation_id}", response_class=EventStream)

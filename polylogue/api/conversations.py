@@ -36,9 +36,9 @@ async def conversation(services: Working, asking: Asking, conversation_id: str) 
     found = await stored.conversation(services.pool, asking.owner, conversation_id, services.url_for)
     if found is None:
         # Submitted a moment ago; the tables will have it as soon as the runner has begun.
-        if not place.pending_since_s:
+        if place.projected:
             raise not_found()
-        return stored.just_submitted(conversation_id)
+        return stored.just_submitted(conversation_id, running=bool(place.turns))
     return found
 
 

@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from polylogue.api.command_log import KafkaAwayError
 from polylogue.api.hub import LogTruncatedError, NotReadyError
 from polylogue.infra.logs import get_logger
+from polylogue.media.store import StorageUnavailableError
 
 RETRY_AFTER_S = 2
 
@@ -48,6 +49,7 @@ def add_error_answers(app: FastAPI) -> None:
         app.add_exception_handler(away, _kafka_away)
     for away in (psycopg.OperationalError, psycopg_pool.PoolTimeout, psycopg_pool.PoolClosed):
         app.add_exception_handler(away, _database_away)
+    app.add_exception_handler(StorageUnavailableError, _storage_away)
     app.add_exception_handler(Exception, _unexpected)
 
 
@@ -94,6 +96,11 @@ async def _kafka_away(_: Request, error: Exception) -> JSONResponse:
 async def _database_away(_: Request, error: Exception) -> JSONResponse:
     log.warning("the database does not answer", error=type(error).__name__)
     return answer(503, "database_unavailable", "The database does not answer; nothing was accepted.")
+
+
+async def _storage_away(_: Request, error: Exception) -> JSONResponse:
+    log.warning("S3 does not answer", error=type(error).__name__)
+    return answer(503, "storage_unavailable", "The media storage does not answer; nothing was accepted.")
 
 
 async def _unexpected(_: Request, error: Exception) -> JSONResponse:

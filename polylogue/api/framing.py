@@ -19,6 +19,11 @@ CursorFor = Callable[[int], str]
 """Number of the frame within its event → the frame's id."""
 
 NOTHING_SUCCEEDED = "No model could answer; each answer says why."
+# Whoever stopped a model himself need not be told.
+CANCEL_MESSAGES = {
+    "cost_limit": "The cost of this turn has reached its cap; what came before is kept.",
+    "conversation_deleted": "The conversation was deleted.",
+}
 
 
 def frames_of(
@@ -101,7 +106,12 @@ def _of_response(state: ConversationState, event: Event, url_for: UrlFor) -> Ite
             }
             yield frames.DoneFrame, whose | failure | _cost(data)
         case events.ResponseCancelled():
-            yield frames.DoneFrame, whose | {"error": False, "finish_reason": "cancelled"} | _cost(data)
+            stopped = {
+                "error": False,
+                "finish_reason": "cancelled",
+                "message": CANCEL_MESSAGES.get(data.reason),
+            }
+            yield frames.DoneFrame, whose | stopped | _cost(data)
         case _:
             yield from _of_medium(event, whose, url_for)
 

@@ -6,37 +6,43 @@ from dataclasses import dataclass, replace
 
 from polylogue.api.submissions import Pool
 
+PENDING_S = 60.0  # what nothing was heard of for so long does not block what comes next
+
+
+@dataclass(frozen=True)
+class TurnPlace:
+    floor: int  # a lower bound of the turn's start
+    round_floor: int  # a lower bound of the start of its last round
+    round: int = 1
+    # The highest that were submitted, begun or not; the tables may know of higher ones.
+    last_round: int = 1
+    last_response: int = 0
+    pending: bool = False  # its last round has been submitted, and the projection has not seen it
+    finished: bool = False
+
 
 @dataclass(frozen=True)
 class ConversationPlace:
     first_offset: int  # a lower bound of its first event
-    safe_start: int  # a lower bound of the start of its oldest unfinished turn, else of its last one
-    unfinished: frozenset[str]  # turns that the projection has not seen the end of
-    pending_since_s: dict[
-        str, float
-    ]  # of those, the ones it has not seen at all: seconds since they were sent
-    turn_floors: dict[str, int]  # turn → a lower bound of its start
+    safe_start: int  # a lower bound of the start of its oldest unfinished round, else of its last one
+    turns: dict[str, TurnPlace]  # in order of their start
+    projected: bool = True  # the projection has seen it begin
 
-    def with_turn(self, turn_id: str, floor: int) -> ConversationPlace:
-        """With a turn that has just been submitted."""
-        return replace(
-            self,
-            safe_start=min(self.safe_start, floor),
-            unfinished=self.unfinished | {turn_id},
-            turn_floors=self.turn_floors | {turn_id: floor},
-        )
+    def with_round(self, turn_id: str, number: int, floor: int) -> ConversationPlace:
+        """With a round of a turn that has just been submitted."""
+        turn = self.turns.get(turn_id, TurnPlace(floor, floor))
+        turn = replace(turn, round_floor=floor, round=number, pending=True, finished=False)
+        return replace(self, safe_start=min(self.safe_start, floor), turns=self.turns | {turn_id: turn})
 
 
 _TURNS = """
-    SELECT coalesce(t.turn_id, s.turn_id),
-           least(t.start_offset, s.events_offset),
-           coalesce(t.finished, false),
-           t.turn_id IS NULL,
-           extract(epoch FROM now() - s.first_sent_at)::float
-    FROM (SELECT turn_id, start_offset, finished FROM conversation_turns
-          WHERE conversation_id = %(conversation)s AND owner_id = %(owner)s) t
-    FULL JOIN (SELECT turn_id, events_offset, first_sent_at FROM submissions
-               WHERE conversation_id = %(conversation)s AND owner_id = %(owner)s) s USING (turn_id)
+    SELECT turn_id, coalesce(first_offset, start_offset), start_offset, round, finished FROM conversation_turns
+    WHERE conversation_id = %(conversation)s AND owner_id = %(owner)s ORDER BY 2
+"""
+_SUBMITTED = """
+    SELECT turn_id, round, coalesce(events_offset, 0), last_response,
+           extract(epoch FROM now() - first_sent_at)::float
+    FROM submissions WHERE conversation_id = %(conversation)s AND owner_id = %(owner)s ORDER BY first_sent_at, round
 """
 
 
@@ -52,19 +58,37 @@ async def locate(pool: Pool, owner: str, conversation_id: str) -> ConversationPl
         row = await cursor.fetchone()
         if row is not None and row[1]:
             return None
-        turns = await (await connection.execute(_TURNS, values)).fetchall()
-    if row is None and not turns:
+        projected = await (await connection.execute(_TURNS, values)).fetchall()
+        submitted = await (await connection.execute(_SUBMITTED, values)).fetchall()
+    if row is None and not submitted and not projected:
         return None
-    floors = {turn_id: int(floor or 0) for turn_id, floor, *_ in turns}
-    unfinished = frozenset(turn_id for turn_id, _, finished, *_ in turns if not finished)
-    first = int(row[0]) if row is not None else min(floors.values())
-    ended = [floor for turn_id, floor in floors.items() if turn_id not in unfinished]
+    turns = {
+        turn_id: TurnPlace(int(first), int(start), int(number), finished=finished)
+        for turn_id, first, start, number, finished in projected
+    }
+    for turn_id, number, floor, last_response, since_s in submitted:
+        if number == 0:
+            continue  # a conversation that began without a turn
+        known = turns.get(turn_id)
+        if known is None:
+            known = TurnPlace(floor, floor, number, pending=since_s < PENDING_S)
+        elif number > known.round and since_s < PENDING_S:
+            known = replace(known, round_floor=floor, round=number, pending=True, finished=False)
+        turns[turn_id] = replace(
+            known,
+            last_round=max(number, known.last_round),
+            last_response=max(last_response, known.last_response),
+        )
+    floors = [floor for _, _, floor, _, _ in submitted]
+    first = int(row[0]) if row is not None else min([*floors, *(turn.floor for turn in turns.values())])
     # With the last finished turn, so that ids are the same whichever process makes them.
-    safe = [floors[turn_id] for turn_id in unfinished] + ([max(ended)] if ended else [])
+    ended = [turn.round_floor for turn in turns.values() if turn.finished]
+    safe = [turn.round_floor for turn in turns.values() if not turn.finished] + (
+        [max(ended)] if ended else []
+    )
     return ConversationPlace(
         first_offset=first,
         safe_start=min(safe, default=first),
-        unfinished=unfinished,
-        pending_since_s={turn_id: since or 0.0 for turn_id, _, _, unseen, since in turns if unseen},
-        turn_floors=floors,
+        turns=turns,
+        projected=row is not None,
     )

@@ -8,9 +8,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import psycopg
+import psycopg_pool
 from botocore.exceptions import BotoCoreError
 from fastapi import Request
 
+from polylogue.api import submissions
+from polylogue.api.attachments import Attachments
 from polylogue.api.catch_up import LogReaders
 from polylogue.api.command_log import CommandLog, KafkaAwayError
 from polylogue.api.framing import UrlFor
@@ -25,9 +28,11 @@ from polylogue.infra.postgres import create_pool
 from polylogue.infra.s3 import create_s3_client
 from polylogue.infra.settings import Settings
 from polylogue.infra.topics import COMMANDS, CONVERSATION_EVENTS, topic_name
+from polylogue.media.store import ObjectStore
 from polylogue.media.urls import UrlSigner, public_url, url_for_read
 
 EVICT_EVERY_S = 10.0
+FORGET_EVERY_S = 3600.0
 CLOSE_S = 2.0  # of the ten that a process has to end
 ANSWER_S = 1.5  # whoever asks for readiness waits two seconds
 
@@ -42,6 +47,7 @@ class Services:
     readers: LogReaders
     commands: CommandLog
     models: GatewayModels
+    attachments: Attachments
     metrics: Metrics
     url_for: UrlFor
     tail: asyncio.Task[None] | None = None
@@ -115,6 +121,7 @@ async def running_services(settings: Settings) -> AsyncIterator[Services]:
         skipped=lambda reason: metrics.skipped.labels(reason).inc(),
         caught_up=metrics.catch_ups.inc,
     )
+    store = ObjectStore.from_settings(settings)
     services = Services(
         settings=settings,
         pool=create_pool(settings),
@@ -122,6 +129,7 @@ async def running_services(settings: Settings) -> AsyncIterator[Services]:
         readers=readers,
         commands=CommandLog(settings, topic_name(settings, COMMANDS)),
         models=GatewayModels(settings),
+        attachments=Attachments(settings, store),
         metrics=metrics,
         url_for=url_for,
     )
@@ -133,18 +141,20 @@ async def running_services(settings: Settings) -> AsyncIterator[Services]:
     await services.pool.open(wait=False)
     services.tail = asyncio.create_task(run_tail(settings, topic, hub, readers, explain))
     sweep = asyncio.create_task(_evict(hub))
+    forgetting = asyncio.create_task(_forget(services.pool))
     try:
         yield services
     finally:
         hub.stop()
-        for task in (services.tail, sweep):
+        for task in (services.tail, sweep, forgetting):
             task.cancel()
         try:
             async with asyncio.timeout(CLOSE_S):
-                await asyncio.gather(services.tail, sweep, return_exceptions=True)
+                await asyncio.gather(services.tail, sweep, forgetting, return_exceptions=True)
                 await asyncio.gather(readers.close(), services.commands.close())
         except TimeoutError:
             log.warning("Kafka clients did not close in time")
+        store.close()
         await services.pool.close(timeout=CLOSE_S)
 
 
@@ -152,3 +162,12 @@ async def _evict(hub: Hub) -> None:
     while True:
         await asyncio.sleep(EVICT_EVERY_S)
         hub.evict()
+
+
+async def _forget(pool: Pool) -> None:
+    while True:
+        await asyncio.sleep(FORGET_EVERY_S)
+        try:
+            await submissions.forget(pool)
+        except (psycopg.Error, psycopg_pool.PoolTimeout) as error:
+            log.warning("old submissions were not removed", error=type(error).__name__)

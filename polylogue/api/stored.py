@@ -11,13 +11,11 @@ from psycopg.rows import dict_row
 
 from polylogue.api.errors import ApiError
 from polylogue.api.framing import UrlFor
+from polylogue.api.lineage import Row, family
 from polylogue.api.submissions import Pool
 
 _LISTED = """conversation_id, title, pinned, last_turn_id, turn_running, parent_conversation_id, parent_turn_id,
-    created_at, updated_at"""
-_MESSAGE = """message_id, turn_id, role, model_id, content, reasoning, media_urls, status, finish_reason, error_class,
-    error_message, retryable, usage, cost_usd_micros, time_to_first_token_ms, duration_ms, position, attempt,
-    created_at, completed_at"""
+    parent_model_id, created_at, updated_at"""
 _AFTER = "AND (updated_at, conversation_id) < (%(at)s, %(id)s)"
 
 
@@ -39,48 +37,34 @@ async def page(pool: Pool, owner: str, limit: int, cursor: str | None) -> dict[s
 async def conversation(
     pool: Pool, owner: str, conversation_id: str, url_for: UrlFor
 ) -> dict[str, Any] | None:
-    values = {"conversation": conversation_id, "owner": owner}
-    condition = "WHERE conversation_id = %(conversation)s AND owner_id = %(owner)s"
-    async with pool.connection() as connection, connection.cursor(row_factory=dict_row) as rows:
-        # The three belong together.
-        await rows.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        await rows.execute(f"SELECT {_LISTED} FROM conversations {condition} AND NOT deleted", values)  # noqa: S608
-        head = await rows.fetchone()
-        if head is None:
-            return None
-        await rows.execute(
-            f"""SELECT turn_id, prompt, system, round, finished, created_at, completed_at
-                FROM conversation_turns {condition} ORDER BY start_offset, turn_id""",  # noqa: S608
-            values,
-        )
-        turns = await rows.fetchall()
-        await rows.execute(
-            f"""SELECT {_MESSAGE} FROM conversation_messages {condition}
-                ORDER BY role = 'assistant', position, message_id""",  # noqa: S608
-            values,
-        )
-        messages = await rows.fetchall()
-    for message in messages:
-        _address(message, url_for)
-    return _listed(head) | {
+    """With the turns that it shares with its parents, which are marked as `inherited`."""
+    async with pool.connection() as connection:
+        found = await family(connection, owner, conversation_id)
+    if found is None:
+        return None
+    head, turns = found
+    return _listed({name: value for name, value in head.items() if name != "generation"}) | {
         "turns": [
-            _timed(turn)
-            | {"messages": [_timed(one) for one in messages if one["turn_id"] == turn["turn_id"]]}
+            _timed(turn) | {"messages": [_shown(message, url_for) for message in turn["messages"]]}
             for turn in turns
         ]
     }
 
 
-def just_submitted(conversation_id: str) -> dict[str, Any]:
+def just_submitted(conversation_id: str, *, running: bool) -> dict[str, Any]:
     """A conversation that no event has told of yet."""
-    return {"conversation_id": conversation_id, "status": "running", "turn_running": True, "turns": []}
+    status = "running" if running else "idle"
+    return {"conversation_id": conversation_id, "status": status, "turn_running": running, "turns": []}
 
 
-def _address(message: dict[str, Any], url_for: UrlFor) -> None:
+def _shown(message: Row, url_for: UrlFor) -> Row:
     """The stored URL is of the day it was stored; the key is for ever."""
     for medium in message["media_urls"] or ():
         if medium.get("key"):
             medium["url"] = url_for(medium["key"])
+    for picture in message["attachments"] or ():
+        picture["url"] = url_for(picture["key"])
+    return _timed(message)
 
 
 def _listed(row: dict[str, Any]) -> dict[str, Any]:

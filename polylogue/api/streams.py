@@ -36,9 +36,13 @@ async def subscribe(
     form: Form,
     after: Cursor | None = None,
     turn_id: str | None = None,
+    start: int | None = None,
 ) -> Subscription:
-    """A prepared subscription. Raises ApiError, NotReadyError, LogTruncatedError, KafkaError."""
-    if turn_id is not None and turn_id not in place.turn_floors:
+    """A prepared subscription; without a cursor it begins at `start`, else with the turn, else with the conversation.
+
+    Raises ApiError, NotReadyError, LogTruncatedError, KafkaError.
+    """
+    if turn_id is not None and turn_id not in place.turns:
         raise not_found("turn")
     partition = services.partition_of(conversation_id)
     if after is not None:
@@ -50,15 +54,18 @@ async def subscribe(
         if after is None or after.start < error.earliest:
             raise
         channel = await services.hub.channel(conversation_id, partition, after.start)
-    floor = place.turn_floors.get(turn_id or "")
+    turn = place.turns.get(turn_id or "")
+    if start is None:
+        start = turn.floor if turn else place.first_offset
     subscription = Subscription(
         services.hub,
         channel,
         form=form,
         after=after,
-        start=place.first_offset if floor is None else floor,
+        start=start,
         turn_id=turn_id,
-        turn_floor=floor,
+        turn_floor=turn.round_floor if turn else None,
+        turn_round=turn.round if turn else 1,
         keepalive_s=services.settings.sse_keepalive_s,
         sent=services.metrics.frames.inc,
     )

@@ -35,12 +35,14 @@ class Subscription:
         start: int = 0,
         turn_id: str | None = None,
         turn_floor: int | None = None,
+        turn_round: int = 1,
         keepalive_s: float = 15.0,
         sent: Callable[[int], None] = lambda _frames: None,
     ) -> None:
-        """`start`: where to begin without a cursor. `turn_floor`: a lower bound of the turn's start, where known."""
+        """`start`: where to begin without a cursor. `turn_round`: the last round of the turn that is known to have been
+        asked for, `turn_floor`: a lower bound of its start, where known."""
         self._hub, self._channel, self._form = hub, channel, form
-        self._turn_id, self._turn_floor = turn_id, turn_floor
+        self._turn_id, self._turn_floor, self._turn_round = turn_id, turn_floor, turn_round
         self._place = after.place if after else Place.before(start)
         self._start = after.start if after else start
         log_id = hub.log_ids.get(channel.partition, "0" * 8)
@@ -85,7 +87,7 @@ class Subscription:
             self._turn_id is not None
             and not self._backlog
             and not self._news().frames
-            and self._channel.turn_finished(self._turn_id, self._turn_floor)
+            and self._channel.turn_finished(self._turn_id, self._turn_floor, self._turn_round)
         )
 
     def leave(self) -> None:

@@ -82,6 +82,9 @@ class Settings(BaseSettings):
     # The API
     sse_keepalive_s: Annotated[float, Field(gt=0)] = 15
     command_timeout_s: Annotated[float, Field(gt=0)] = 5
+    attachment_max_count: Annotated[int, Field(ge=0, le=32)] = 8
+    attachment_max_mb: Annotated[int, Field(ge=1, le=50)] = 10
+    attachment_max_total_mb: Annotated[int, Field(ge=1, le=100)] = 20
 
     # Processes
     host: str = "127.0.0.1"

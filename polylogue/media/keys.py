@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from polylogue.schemas.base import MediaType
 
+PRIVATE = "private/"  # outside the public policy and the CDN
 _DATE = re.compile(r"[0-9]{8}")
 _EXTENSION = re.compile(r"[a-z0-9]{1,10}")
 
@@ -21,6 +22,16 @@ def object_key(  # noqa: PLR0917 (the arguments stand in the order of the key)
         raise ValueError(f"{ext!r} is not a file extension")
     folder = "/".join(_segment(part) for part in (media_type, conversation_id, model))
     return f"media/{folder}/{date_yyyymmdd}_{_segment(media_id)}.{ext}"
+
+
+def attachment_key(owner: str, turn_id: str, number: int, ext: str) -> str:
+    """The key of a picture that a user sent with a prompt."""
+    return f"{PRIVATE}{_segment(owner)}/{_segment(turn_id)}/{number}.{ext}"
+
+
+def history_key(owner: str, turn_id: str, number: int) -> str:
+    """The key of the history that a round of a turn is asked with, where it is too long for a record."""
+    return f"{PRIVATE}history/{_segment(owner)}/{_segment(turn_id)}-{number}.json"
 
 
 def _segment(name: str) -> str:

@@ -16,6 +16,7 @@ from polylogue.infra.s3 import create_s3_client
 from polylogue.infra.settings import Settings
 from polylogue.media.bucket import ensure_bucket
 from polylogue.media.faults import code_of, of_transport, status_of, worth_retrying
+from polylogue.media.keys import PRIVATE
 from polylogue.media.parts import PART_BYTES, SpooledParts
 from polylogue.media.threads import DaemonThreads
 
@@ -28,6 +29,7 @@ REQUEST_TIMEOUT_S = 30  # one request; botocore gives up at 25 s, this is for a 
 WAIT_INITIAL_S, WAIT_MAX_S = 0.2, 3.0
 NO_TIME_S = 1e-9  # over after the first attempt; stamina warns about 0
 CACHE_CONTROL = "public, max-age=31536000, immutable"  # a key is written once
+PRIVATE_CACHE_CONTROL = "private, max-age=31536000, immutable"
 __all__ = [
     "AlreadyThere",
     "Conflict",
@@ -191,7 +193,7 @@ class ObjectStore:
             "Key": key,
             "ContentType": upload.content_type,
             "ContentDisposition": "inline",
-            "CacheControl": CACHE_CONTROL,
+            "CacheControl": CACHE_CONTROL if not key.startswith(PRIVATE) else PRIVATE_CACHE_CONTROL,
             "Metadata": {SHA256: upload.sha256},
         }
         try:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from polylogue.infra.settings import Settings
+from polylogue.media.keys import PRIVATE
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -61,5 +62,7 @@ class UrlSigner:
 
 
 def url_for_read(settings: Settings, signer: UrlSigner, key: str) -> str:
-    """The URL that a reader who may see the object is given, as MEDIA_URL_MODE says."""
-    return public_url(settings, key) if settings.media_url_mode == "public" else signer.sign(key)
+    """The URL that a reader who may see the object is given, as MEDIA_URL_MODE says; a private one is always signed."""
+    if settings.media_url_mode == "public" and not key.startswith(PRIVATE):
+        return public_url(settings, key)
+    return signer.sign(key)

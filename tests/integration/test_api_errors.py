@@ -22,7 +22,7 @@ from polylogue.api.cursor import Cursor, parse
 from polylogue.infra.postgres import connection_string
 from polylogue.infra.settings import Settings, SettingsError, load_settings
 from polylogue.schemas import events
-from polylogue.schemas.commands import StartTurn
+from polylogue.schemas.commands import AudioConfig, StartTurn
 from tests.support.api_server import api_server
 from tests.support.script import Wire
 from tests.support.sse_client import frames
@@ -60,11 +60,19 @@ async def test_bad_prompts_are_refused_with_a_sentence_and_start_nothing(prepare
         assert await post(input_data=" \n") == (400, "empty_prompt")
         assert await post(input_data="x" * (512 * 1024 + 1)) == (413, "prompt_too_large")
         assert await post(input_data="a\0b") == (400, "nul_character")
-        assert await post(input_data="x" * (5 * 1024 * 1024)) == (413, "request_too_large")
-        long = [{"role": "user", "content": "x" * (800 * 1024)}]
-        assert await post(conversation_history=long) == (413, "history_too_large")
-        images = [{"mime_type": "image/png", "base64_data": ""}]
-        assert await post(attached_images=images) == (400, "attachments_unsupported")
+        assert await post(input_data="\x01" * (500 * 1024)) == (413, "prompt_too_large")
+        assert await post(input_data="x" * (32 * 1024 * 1024)) == (413, "request_too_large")
+        assert await post(model_parameters={"sim/painter": {}}) == (400, "bad_model_parameters")
+        for wrong in (
+            {"temperature": 2.1},
+            {"top_p": 0},
+            {"max_tokens": 0},
+            {"max_cost_usd": 0},
+            {"image_config": {"aspect_ratio": "wide"}},
+            {"audio": {"voice": "alloy", "format": "exe"}},
+            {"model_parameters": {"sim/text": {"temperature": -1}}},
+        ):
+            assert await post(**wrong) == (422, "invalid_request")
         assert await post(temperature="hot") == (422, "invalid_request")
         assert await post(models="sim/text") == (422, "invalid_request")
         assert await post(input_data=None) == (422, "invalid_request")
@@ -90,6 +98,8 @@ async def test_unknown_fields_are_ignored_and_all_known_ones_reach_the_command(p
         "top_p": 0.9,
         "max_tokens": 10,
         "image_config": {"aspect_ratio": "1:1", "image_size": "1K"},
+        "audio": {"voice": "nova", "format": "mp3"},
+        "model_parameters": {"sim/text": {"max_tokens": 20}},
         "max_cost_usd": 0.25,
         "something_else": {"new": True},
     }
@@ -100,10 +110,12 @@ async def test_unknown_fields_are_ignored_and_all_known_ones_reach_the_command(p
     start = command.data
     assert isinstance(start, StartTurn)
     assert [slot.response_id for slot in start.responses] == [f"{command.turn_id}-1", f"{command.turn_id}-2"]
-    assert (start.system, start.title, start.max_cost_usd_micros) == ("Be brief.", "Hello", 250_000)
+    assert (start.system, start.max_cost_usd_micros) == ("Be brief.", 250_000)
     assert (start.history[0].content, start.history[0].model) == ("before", "sim/text")
     parameters = start.parameters
     assert (parameters.temperature, parameters.top_p, parameters.max_tokens) == (0.5, 0.9, 10)
+    assert parameters.audio == AudioConfig(voice="nova", format="mp3")
+    assert start.model_parameters == {"sim/text": msgspec.structs.replace(parameters, max_tokens=20)}
     assert parameters.image_config is not None
     assert (parameters.image_config.aspect_ratio, parameters.image_config.image_size) == ("1:1", "1K")
 

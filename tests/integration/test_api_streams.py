@@ -13,6 +13,9 @@ import msgspec
 import psycopg
 import pytest
 
+from polylogue.api import submissions
+from polylogue.api.cursor import parse
+from polylogue.infra.kafka import partition_for
 from polylogue.infra.postgres import connection_string
 from polylogue.infra.settings import Settings
 from polylogue.schemas import events
@@ -221,15 +224,19 @@ async def test_the_same_key_gives_the_same_turn_once_even_at_once(prepared: Sett
         assert (refused.status_code, refused.json()["code"]) == (422, "idempotency_mismatch")
 
 
-async def test_a_command_that_nobody_confirmed_is_sent_again_and_says_so(prepared: Settings) -> None:
+async def test_a_command_that_nobody_confirmed_is_sent_again_and_says_so(
+    prepared: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def nothing_stored(*_: object) -> None:
+        """As if the process had died before."""
+
     headers = {"Idempotency-Key": "once"}
+    monkeypatch.setattr(submissions, "written", nothing_stored)
     async with api_server(prepared) as client, Wire(prepared) as wire:
         async with frames(client, "POST", "/api/compare-stream", json=BODY, headers=headers):
             first, _ = await wire.command()
         async with await psycopg.AsyncConnection.connect(connection_string(prepared)) as database:
-            await database.execute(
-                "UPDATE submissions SET command_offset = NULL, first_sent_at = first_sent_at - interval '6 s'"
-            )
+            await database.execute("UPDATE submissions SET first_sent_at = first_sent_at - interval '6 s'")
         async with frames(client, "POST", "/api/compare-stream", json=BODY, headers=headers) as stream:
             again, _ = await wire.command()
             assert stream.response.headers["x-turn-id"] == first.turn_id
@@ -267,18 +274,19 @@ async def test_a_running_turn_is_stopped_whole_or_in_part_and_an_ended_one_is_le
 
 async def test_a_conversation_goes_on_with_its_history_once_its_turn_has_ended(prepared: Settings) -> None:
     async with api_server(prepared) as client, Wire(prepared) as wire:
-        async with frames(client, "POST", "/api/compare-stream", json=BODY):
+        async with frames(client, "POST", "/api/compare-stream", json=BODY) as stream:
             script = await wire.script()
+            await wire.write(*script.opening())
+            log_id = parse((await stream.until("turn"))[-1]["id"]).log_id
         conversation_id = script.command.conversation_id
         following = BODY | {"conversation_id": conversation_id, "input_data": "And now?"}
         submitted = await client.get(f"/api/conversations/{conversation_id}")
         assert submitted.json()["status"] == "running"
-        await wire.write(*script.opening())
         busy = await client.post("/api/compare-stream", json=following)
         assert (busy.status_code, busy.json()["code"]) == (409, "turn_running")
         for slot in script.start.responses:
             await wire.write(*script.answer(slot.response_id, "An answer."))
-        await project(prepared, script)
+        await project(prepared, script, log_id)
         async with frames(client, "POST", "/api/compare-stream", json=following) as stream:
             second = await wire.script()
             assert not second.start.new_conversation
@@ -345,7 +353,7 @@ async def ended_turn(client: httpx.AsyncClient, wire: Wire) -> Script:
     return script
 
 
-async def project(settings: Settings, script: Script) -> None:
+async def project(settings: Settings, script: Script, log_id: str) -> None:
     """The rows that the projections make of a finished turn."""
     turn, conversation = script.command.turn_id, script.command.conversation_id
     medium = {"url": "https://old.example/x", "key": "media/image/a/b%2Fc/x.png", "type": "image"}
@@ -356,6 +364,12 @@ async def project(settings: Settings, script: Script) -> None:
                VALUES (%s, 'local', 't', false, 0, 1, %s, false, false, now(), now())""",
             (conversation, turn),
         )
+        for projection in ("conversations", "conversation_messages"):
+            await database.execute(
+                """INSERT INTO projection_checkpoints (projection, version, "partition", log_id, next_offset)
+                   VALUES (%s, 1, %s, %s, 1000)""",
+                (projection, partition_for(conversation, 3), log_id),
+            )
         await database.execute(
             """INSERT INTO conversation_turns (turn_id, conversation_id, owner_id, prompt, round, start_offset,
                    finished, created_at) VALUES (%s, %s, 'local', %s, 1, 1, true, now())""",

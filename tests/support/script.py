@@ -38,8 +38,15 @@ class Script:
 
     def opening(self) -> Iterator[Event]:
         if self.start.new_conversation:
-            yield self._event("conversation", events.ConversationStarted(title=self.start.title or ""))
-        prompt = events.PromptSubmitted(prompt=self.start.prompt, responses=self.start.responses)
+            started = events.ConversationStarted(title=self.start.title or "", parent=self.start.parent)
+            yield self._event("conversation", started)
+        prompt = events.PromptSubmitted(
+            prompt=self.start.prompt,
+            responses=self.start.responses,
+            round=self.start.round,
+            system=self.start.system,
+            attachments=self.start.attachments,
+        )
         yield self._event("prompt", prompt)
         for slot in self.start.responses:
             yield self.said(slot.response_id, events.ResponseStarted(model=slot.model))
@@ -120,6 +127,7 @@ class Wire:
         self._commands = topic_name(settings, COMMANDS)
         self._producer: AIOKafkaProducer = idempotent_producer(settings)
         self._consumer: AIOKafkaConsumer = manual_consumer(settings)
+        self.headers: dict[str, bytes] = {}  # of the command read last
 
     async def __aenter__(self) -> Self:
         await self._producer.start()
@@ -137,6 +145,7 @@ class Wire:
     async def command(self) -> tuple[Command, int]:
         """The next command of any partition, and its offset."""
         record = await self._consumer.getone()
+        self.headers = dict(record.headers)
         command = command_codec.decode(record.value)
         assert isinstance(command, Command)
         assert record.key == command.conversation_id.encode()
