@@ -56,7 +56,7 @@ class PartitionServices:
     settings: Settings
     tools: RunnerTools
     dead_letters: DeadLetters
-    on_lost: Callable[[int], None]
+    on_lost: Callable[[OwnedPartition], None]
     on_crash: Callable[[BaseException], None]
 
 
@@ -97,7 +97,9 @@ class OwnedPartition:
 
     async def _take_over(self, committed: Callable[[], Awaitable[int | None]]) -> int | None:
         settings = self._services.settings
-        self._writer = PartitionWriter(settings, self.partition, on_lost=self._services.on_lost)
+        self._writer = PartitionWriter(
+            settings, self.partition, on_lost=lambda _: self._services.on_lost(self)
+        )
         await self._writer.start()
         crash_point("takeover.fenced")
         start = await committed()
@@ -216,7 +218,10 @@ class OwnedPartition:
         refusal: ResponseFailed | None = None
         if plan.placed.unsupported:
             refusal = _UNSUPPORTED
-        elif any(turn.command.conversation_id == command.conversation_id for turn in self._turns.values()):
+        elif not plan.begun and any(
+            turn.answering and turn.command.conversation_id == command.conversation_id
+            for turn in self._turns.values()
+        ):
             refusal = _CONFLICT
         turn = TurnRun(self._services.tools, self._writer, plan, refusal=refusal)
         turn.open()

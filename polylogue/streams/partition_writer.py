@@ -234,6 +234,8 @@ class PartitionWriter:
                 await asyncio.sleep(REPLACE_PAUSE_S)
 
     def _lose(self) -> None:
+        if self.lost:
+            return  # given up before the broker said so: the owner knows, and may have begun anew
         self.lost = True
         _log.warning("partition_lost", partition=self.partition)
         lost = PartitionLostError(f"partition {self.partition} is written by another runner")

@@ -93,6 +93,7 @@ class ResponseRun:
         self._first_token_ms: int | None = None
         self._stop_reason: StopReason | None = None
         self._task: asyncio.Task[None] | None = None
+        self.ended = False  # its end is on its way to Kafka
 
     def stop(self, reason: StopReason) -> None:
         """Closes the upstream connection; the response ends as the reason says. The first reason counts, unless the
@@ -117,6 +118,7 @@ class ResponseRun:
             raise PartitionLostError(f"partition {self._log.writer.partition} is left to another runner")
         self._media.give_up_job("The film was not finished.")
         self._report(end)
+        self.ended = True
         await self._settle(end)
 
     async def _settle(self, end: Payload) -> None:

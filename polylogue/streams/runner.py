@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
@@ -31,6 +31,7 @@ from polylogue.streams.titles import Titles
 
 POLL_MS = 200
 COMMIT_EVERY_S = 1.0
+RECLAIM_PAUSE_S = 1.0  # a heartbeat: time to hear of a rebalance
 HEARTBEAT_MS = 1000
 REBALANCE_TIMEOUT_MS = (
     10_000  # the session time-out by default; a slow hand-over would get the member expelled
@@ -144,10 +145,7 @@ class Runner(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships
                 self._consumer.pause(place)
         for partition in change.gained:
             self._consumer.pause(TopicPartition(self._topic, partition))
-            self._owned[partition] = OwnedPartition(self._services, partition)
-            task = asyncio.create_task(self._take_over(self._owned[partition]), name=f"takeover-{partition}")
-            self._takeovers.add(task)
-            task.add_done_callback(self._takeover_ended)
+            self._begin(partition)
         _log.info(
             "assigned",
             kept=sorted(change.kept),
@@ -156,6 +154,15 @@ class Runner(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships
             generation=now.generation,
         )
         metrics.PARTITIONS.set(len(self._owned))
+
+    def _begin(self, partition: int) -> None:
+        self._owned[partition] = OwnedPartition(self._services, partition)
+        self._in_background(self._take_over(self._owned[partition]), f"takeover-{partition}")
+
+    def _in_background(self, work: Coroutine[None, None, None], name: str) -> None:
+        task = asyncio.create_task(work, name=name)
+        self._takeovers.add(task)
+        task.add_done_callback(self._takeover_ended)
 
     def _takeover_ended(self, task: asyncio.Task[None]) -> None:
         self._takeovers.discard(task)
@@ -176,6 +183,26 @@ class Runner(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships
         if next_offset is not None:
             self._consumer.seek(place, next_offset)
         self._consumer.resume(place)
+
+    async def _reclaim(self, partition: int) -> None:
+        """Takes a partition over again that was fenced without a rebalance: by a member of the last generation that
+        started its writer late. The broker takes commits from the present generation only, so one that it takes says
+        that the partition is still ours.
+        """
+        place = TopicPartition(self._topic, partition)
+        while not self._draining:
+            await asyncio.sleep(RECLAIM_PAUSE_S)
+            if partition in self._owned or place not in self._consumer.assignment():
+                return
+            self._consumer.pause(place)
+            try:
+                await self._consumer.commit({place: await self._consumer.committed(place) or 0})
+            except KafkaError as error:
+                _log.debug("reclaim_delayed", partition=partition, error=type(error).__name__)
+                continue
+            if partition not in self._owned and place in self._consumer.assignment():
+                self._begin(partition)
+            return
 
     async def _poll(self) -> None:
         try:
@@ -243,6 +270,9 @@ class Runner(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships
         if owned is not None:
             owned.abandon()
 
-    def _on_lost(self, partition: int) -> None:
-        self._give_up(partition)
+    def _on_lost(self, owned: OwnedPartition) -> None:
+        if self._owned.get(owned.partition) is not owned:
+            return  # given up before
+        self._give_up(owned.partition)
+        self._in_background(self._reclaim(owned.partition), f"reclaim-{owned.partition}")
         metrics.PARTITIONS.set(len(self._owned))

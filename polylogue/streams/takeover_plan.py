@@ -70,6 +70,11 @@ class TurnPlan:
     claims: tuple[PlacedClaim, ...] = ()
 
     @property
+    def begun(self) -> bool:
+        """Whether a runner has let it answer: then no other turn was in its way."""
+        return any(plan.step in ("interrupt", "restart") for plan in self.responses.values())
+
+    @property
     def finished(self) -> bool:
         return (
             self.opened and not self.claims and all(plan.step == "ended" for plan in self.responses.values())

@@ -59,6 +59,16 @@ class TurnRun:
         self._meter = TurnMeter(start.max_cost_usd_micros)
         self._stopped: dict[str, StopReason] = {}
         self._running: dict[str, ResponseRun] = {}
+        self._unended = {
+            slot.response_id
+            for slot in start.responses
+            if plan.responses.get(slot.response_id, ResponsePlan("start")).step != "ended"
+        }
+
+    @property
+    def answering(self) -> bool:
+        """Whether a response has not ended. Claims that wait for Kafka are in nobody's way."""
+        return any(name not in self._running or not self._running[name].ended for name in self._unended)
 
     def stop(self, reason: StopReason, response_ids: tuple[str, ...] = ()) -> None:
         """Stops the named responses, or all. What has ended stays as it ended."""
@@ -80,7 +90,7 @@ class TurnRun:
             _log.warning("history_unreadable", turn_id=self.command.turn_id, error=str(error))
             self._refusal = _NO_HISTORY
         resent = [self._resend(placed) for placed in self._plan.claims]
-        responses = [self._respond(slot) for slot in self._start.responses]
+        responses = [self._end(slot) for slot in self._start.responses]
         results = await asyncio.gather(*resent, *responses, return_exceptions=True)
         for result in results:
             if isinstance(result, BaseException):
@@ -91,6 +101,10 @@ class TurnRun:
         crash_point("takeover.claims_before")
         await self._tools.outbox.send_claim(placed.claim, placed.produced_at_ms, self.command.traceparent)
         crash_point("takeover.claim_resent")
+
+    async def _end(self, slot: ResponseSlot) -> None:
+        await self._respond(slot)
+        self._unended.discard(slot.response_id)
 
     async def _respond(self, slot: ResponseSlot) -> None:
         plan = self._plan.responses.get(slot.response_id, ResponsePlan("start"))
