@@ -22,7 +22,7 @@ from tests.support.observer import (
 )
 from tests.support.processes import Simulator, simulator
 
-AT_ONCE = 8  # walks side by side; most of a walk is waiting for a dead runner's session to end
+AT_ONCE = 12  # walks side by side; most of a walk is waiting for a dead runner's session to end
 
 # A passage that finds the turn half done; the first one where nothing is said here.
 PASSAGES = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,7 +59,7 @@ async def test_large_pictures_at_once_stay_within_the_limit(
     at_once: int,
     stack_environment: dict[str, str],
     tmp_path: Path,
-    record_property: pytest.FixtureRequest,
+    record_property: Callable[[str, object], None],
 ) -> None:
     with simulator() as gateway:
         settings = settings_of(stack_environment, gateway.base_url, tmp_path)
