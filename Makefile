@@ -33,6 +33,9 @@ types: $(VENV)/.dev ## mypy, strict
 unit: $(VENV)/.dev ## The tests that need no server
 	@$(BIN)/python -m pytest tests/unit tests/contract
 
+faults: $(VENV)/.dev ## Kill, pause and cut off runner and broker: the longer variant
+	@POLYLOGUE_FAULTS=all $(BIN)/python -m pytest tests/faults
+
 bench: $(VENV)/.bench ## Measure; prints tables, writes JSON to bench/results/ (BENCH="--quick parser" chooses)
 	@$(BIN)/python -m bench $(BENCH)
 
