@@ -55,6 +55,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         max_media_bytes=settings.media_max_size_mb * 1024 * 1024,
         retry_for_s=settings.gateway_retry_for_s,
         on_retry=lambda error: metrics.RETRIES.labels(failure_class=error.failure_class).inc(),
+        on_bytes=metrics.UPSTREAM_BYTES.inc,
         video_poll_interval_s=settings.video_poll_interval_s,
         video_deadline_s=settings.video_deadline_s,
     ) as gateway:

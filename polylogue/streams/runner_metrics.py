@@ -19,6 +19,7 @@ PARTITIONS = Gauge("polylogue_runner_partitions", "Partitions of `commands` that
 TAKEOVERS = Counter("polylogue_runner_takeovers", "Partitions taken over")
 LOST = Counter("polylogue_runner_lost_partitions", "Partitions lost to another writer")
 DEAD_LETTERS = Counter("polylogue_runner_dead_letters", "Commands that could not be read")
+UPSTREAM_BYTES = Counter("polylogue_runner_upstream_bytes", "Bytes read of answers, as the gateway sent them")
 RETRIES = Counter(
     "polylogue_runner_gateway_retries", "Questions asked again before anything came", ["failure_class"]
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Self
 
@@ -52,6 +52,8 @@ class Gateway:
         max_media_bytes: int = 100 * MIB,
         retry_for_s: float = 0.0,  # how long 429 and 5xx are retried while nothing of the answer has come
         on_retry: OnRetry | None = None,  # called before each wait
+        on_bytes: Callable[[int], None]
+        | None = None,  # called with the size of all that is read of an answer
         video_poll_interval_s: float = 10.0,
         video_deadline_s: float = 900.0,
     ) -> None:
@@ -72,6 +74,7 @@ class Gateway:
         self._lines = LineBudget()
         self._retry_for = retry_for_s
         self._on_retry = on_retry
+        self._on_bytes = on_bytes
         self._protocols: dict[str, Protocol] = {}
 
     async def __aenter__(self) -> Self:
@@ -171,6 +174,8 @@ class Gateway:
                 # What is there, never lines: aiohttp's fail above 512 KiB.
                 async with asyncio.timeout_at(patience):
                     data = await response.content.readany()
+                if self._on_bytes is not None:
+                    self._on_bytes(len(data))
                 batches = _small_together(framing.feed(data) if data else framing.end())
                 line.holds(line.held + len(data))
                 complete = bool(batches)
