@@ -128,6 +128,28 @@ async def test_a_killed_process_tells_again_with_the_same_id_and_of_what_came_me
     assert len(set(receiver.bodies)) == 4
 
 
+async def test_two_processes_share_the_work_and_one_takes_over_when_the_other_is_killed(
+    prepared: Settings,
+) -> None:
+    receiver = Receiver(200)
+    async with file_server(receiver) as server:
+        with process("webhooks", prepared, **extra(server)) as stays:
+            await until(lambda: "webhooks_ready" in stays.text(), stays)
+            with process("webhooks", prepared, **extra(server)) as dies:
+                await until(lambda: "webhooks_ready" in dies.text(), dies)
+                log = [event for number in range(1, 10) for event in painted(number)]
+                await produce_events(prepared, log)
+                await until(lambda: len(set(receiver.ids())) == 9, stays)
+                half = [painted(number) for number in range(10, 16)]
+                await produce_events(prepared, [event for turn in half for event in turn[:-1]])
+                dies.kill()
+            await produce_events(prepared, [turn[-1] for turn in half])
+            await until(lambda: len(set(receiver.ids())) == 15, stays)
+            assert stays.stop() == 0
+    assert set(receiver.ids()) == {id_of(number) for number in range(1, 16)}
+    assert len(set(receiver.bodies)) == 15
+
+
 def test_a_host_that_is_not_allowed_stops_the_process_at_its_start_with_one_sentence(
     settings: Settings, tmp_path: Path
 ) -> None:
