@@ -274,7 +274,17 @@ class OwnedPartition:
                     yield PlacedEvent(record.offset, record.timestamp, event)
 
     async def _was_carried_out(self, command: Command) -> bool:
-        """Whether the events of a command that may be here twice are in the log already."""
+        """Whether the events of a command that may be here twice are in the log already. Asks until it is told."""
+        while True:
+            try:
+                return await self._look_up(command)
+            except (KafkaError, TimeoutError, OSError) as error:
+                _log.warning("look_up_delayed", partition=self.partition, error=type(error).__name__)
+                if self._abandoned:
+                    raise PartitionLostError(f"partition {self.partition} is another runner's") from error
+                await asyncio.sleep(RETRY_S)
+
+    async def _look_up(self, command: Command) -> bool:
         events = self._events_from(command.first_sent_at_ms - LOOK_BACK_MS)
         async with contextlib.aclosing(events):
             async for placed in events:
