@@ -1,0 +1,114 @@
+"""Attached pictures: what comes out is the picture and nothing else, and what is none does not come out at all."""
+
+from __future__ import annotations
+
+import io
+import struct
+import subprocess
+import sys
+import zlib
+
+import pytest
+from PIL import Image
+
+from polylogue.media import clean_picture
+from polylogue.media.clean_picture import TOO_MANY_PIXELS, UNDECODABLE, cleaned
+
+SECRET = b"52.5200N13.4050E"
+
+
+def encoded(kind: str, image: Image.Image | None = None, **options: object) -> bytes:
+    output = io.BytesIO()
+    (image or Image.new("RGB", (40, 20), "teal")).save(output, kind, **options)
+    return output.getvalue()
+
+
+def with_position() -> bytes:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # lies on its side
+    exif[0x010E] = SECRET.decode()
+    return encoded("JPEG", exif=exif.tobytes(), comment=SECRET)
+
+
+def test_position_comments_and_profiles_are_gone_and_the_picture_stands_upright() -> None:
+    before = with_position()
+    assert SECRET in before
+    extension, after = cleaned(before)
+    assert extension == "jpg"
+    assert SECRET not in after
+    with Image.open(io.BytesIO(after)) as image:
+        assert image.size == (20, 40)
+        assert not image.getexif()
+        assert "comment" not in image.info
+
+
+def test_text_chunks_and_what_hangs_behind_a_png_are_gone() -> None:
+    chunk = b"tEXt" + b"Comment\0" + SECRET
+    text = struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    plain = encoded("PNG")
+    dirty = plain[:33] + text + plain[33:] + b"PK\x03\x04" + SECRET
+    assert SECRET not in cleaned(dirty)[1]
+
+
+@pytest.mark.parametrize(
+    ("kind", "mode", "extension"),
+    [
+        ("PNG", "RGBA", "png"),
+        ("PNG", "P", "png"),
+        ("PNG", "I;16", "png"),
+        ("PNG", "1", "png"),
+        ("JPEG", "CMYK", "jpg"),
+        ("JPEG", "L", "jpg"),
+        ("WEBP", "RGBA", "webp"),
+        ("GIF", "P", "png"),
+    ],
+)
+def test_every_mode_of_every_kind_comes_out_as_a_picture_of_the_same_size(
+    kind: str, mode: str, extension: str
+) -> None:
+    written, picture = cleaned(encoded(kind, Image.new(mode, (7, 5))))
+    assert written == extension
+    with Image.open(io.BytesIO(picture)) as image:
+        assert image.size == (7, 5)
+
+
+def test_transparency_is_kept_and_a_moving_picture_becomes_its_first_one() -> None:
+    _, clear = cleaned(encoded("PNG", Image.new("RGBA", (3, 3), (255, 0, 0, 0))))
+    with Image.open(io.BytesIO(clear)) as image:
+        assert image.getpixel((1, 1)) == (255, 0, 0, 0)
+    frames = [Image.new("RGB", (4, 4), colour) for colour in ("red", "blue")]
+    _, still = cleaned(encoded("GIF", frames[0], save_all=True, append_images=frames[1:]))
+    with Image.open(io.BytesIO(still)) as image:
+        assert image.convert("RGB").getpixel((0, 0)) == (255, 0, 0)
+        assert getattr(image, "n_frames", 1) == 1
+
+
+def bomb(width: int, height: int) -> bytes:
+    """A valid PNG of a single colour, small on the wire."""
+    rows = zlib.compressobj(9)
+    line = b"\0" + bytes(width // 8)
+    data = b"".join(rows.compress(line) for _ in range(height)) + rows.flush()
+
+    def chunk(name: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+
+    head = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (bomb(16_000, 16_000), TOO_MANY_PIXELS),
+        (encoded("PNG")[:60], UNDECODABLE),
+        (b"\x89PNG\r\n\x1a\n<script>alert(1)</script>", UNDECODABLE),
+        (encoded("BMP"), UNDECODABLE),
+        (b"", UNDECODABLE),
+    ],
+    ids=["256 megapixels", "cut off", "html behind a signature", "another kind", "nothing"],
+)
+def test_the_process_says_why_there_is_no_picture(data: bytes, code: int) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", clean_picture.__name__], input=data, capture_output=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (code, b"", b"")
