@@ -68,6 +68,10 @@ class Children:
 
     async def _let_loose(self, process: asyncio.subprocess.Process, program: Program) -> None:
         environment = await asyncio.shield(self._environment)
+        port = int(environment.get("METRICS_PORT", "0"))
+        if port:
+            # Each process serves its own, so each has a port of its own: METRICS_PORT and those after it.
+            environment = environment | {"METRICS_PORT": str(port + program.metrics_offset)}
         line = {"environment": environment, "patience_s": program.patience_s}
         if process.stdin is None:
             return

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from polylogue.cli import ask, child, doctor, problems, processes, stack, topics, version, watch
+from polylogue.cli import ask, child, doctor, problems, processes, stack, tables, topics, version, watch
 from polylogue.cli import run as everything
 
 app = typer.Typer(
@@ -28,6 +28,7 @@ app.command(rich_help_panel=_USE)(watch.watch)
 app.command(rich_help_panel=_LOOK)(doctor.doctor)
 app.add_typer(stack.app, name="stack", rich_help_panel=_LOOK)
 app.add_typer(topics.app, name="topics", rich_help_panel=_LOOK)
+app.add_typer(tables.app, name="tables", rich_help_panel=_LOOK)
 app.command(rich_help_panel=_LOOK)(version.version)
 app.command(rich_help_panel=_PARTS)(processes.api)
 app.command(rich_help_panel=_PARTS)(processes.runner)

@@ -25,6 +25,7 @@ class Program:
     arguments: tuple[str, ...]
     log: Path
     patience_s: float
+    metrics_offset: int = 0  # its metrics port is METRICS_PORT and this
 
 
 class Running(Protocol):

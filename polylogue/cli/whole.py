@@ -134,7 +134,10 @@ class Whole:
         names = ["api", "runner", "media-agent", "projector"]
         if self._settings.webhook_url is not None:
             names.append("webhooks")
-        programs = [Program(name, (name,), self.home.log(name), limits.get(name, STOP_S)) for name in names]
+        programs = [
+            Program(name, (name,), self.home.log(name), limits.get(name, STOP_S), metrics_offset=number)
+            for number, name in enumerate(names)
+        ]
         if self.simulated:
             arguments = ("simulator", "--port", str(self._simulator_port))
             programs.append(Program("simulator", arguments, self.home.log("simulator"), SIMULATOR_STOP_S))
@@ -150,6 +153,7 @@ class Whole:
             "POLYLOGUE_HOME": str(self.home.directory),
             "PORT": str(self._port),
             "HOST": self._settings.host,
+            "METRICS_PORT": str(self._settings.metrics_port),
         }
         if self.simulated:
             key = secrets.token_urlsafe(24)
