@@ -161,6 +161,8 @@ class Whole:
                 "SIMULATOR_KEY": key,
                 "OPENROUTER_API_KEY": key,
                 "OPENROUTER_BASE_URL": f"{self._simulator_url}/api/v1",
+                # A simulated film takes seconds, and being asked costs nothing.
+                "VIDEO_POLL_INTERVAL_S": str(min(1.0, self._settings.video_poll_interval_s)),
                 # Its links are plain and on this machine, which no other one's may be.
                 "MEDIA_FETCH_ALLOW": ",".join(
                     filter(None, (self._settings.media_fetch_allow, self._simulator_url))
