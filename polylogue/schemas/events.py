@@ -44,7 +44,9 @@ class ParentRef(Value, frozen=True, kw_only=True, omit_defaults=True):
     """Where a conversation branched off: it shares its parent's past up to a turn, or a single model's part of it."""
 
     conversation_id: str
-    turn_id: str | None = None  # the last turn that is shared; None: nothing but what the parent itself inherited
+    turn_id: str | None = (
+        None  # the last turn that is shared; None: nothing but what the parent itself inherited
+    )
     model: str | None = None  # a breakout's: other models' answers are not part of it
 
 

@@ -16,7 +16,7 @@ Asking:
 - `protocols`          which protocol a model is spoken to in, as the list of models says
 - `questions`          path, body and adapter of each protocol
 - `retries`            what is asked once more before the first event
-- `transport`          HTTP, and what its failures mean; `foreign` guards addresses on other origins
+- `transport`          HTTP, and what its failures mean
 - `client`             `Gateway.stream(request)`, `.resume_job(...)`, `.models()`, `.close()`
 
 An adapter for another protocol is another file beside these, a line in `protocols` and one in `questions`.

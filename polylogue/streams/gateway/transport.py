@@ -13,9 +13,10 @@ import msgspec
 import orjson
 from yarl import URL
 
+from polylogue.media.addresses import RefusedAddressError, is_public, is_reachable, origin_of, target_of
+from polylogue.media.outbound import open_session
 from polylogue.streams.gateway import errors
 from polylogue.streams.gateway.events import UpstreamError
-from polylogue.streams.gateway.foreign import open_foreign_session
 from polylogue.streams.gateway.sse import ProtocolError
 
 # What one read may bring: fewer wake-ups for a picture, still far below what stalls the loop.
@@ -57,13 +58,11 @@ class Transport:
         self._connect_timeout = connect_timeout_s
         self._idle_timeout = idle_timeout_s
         self._session: aiohttp.ClientSession | None = None
-        self._foreign: aiohttp.ClientSession | None = None
 
     async def close(self) -> None:
-        for session in (self._session, self._foreign):
-            if session is not None:
-                await session.close()
-        self._session = self._foreign = None
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
 
     def resolve(self, url: str) -> str | None:
         """The absolute form of a URL that the gateway named; None for what is no web address."""
@@ -88,14 +87,20 @@ class Transport:
             )
 
     async def get(self, url: str, *, until: float, limit: int) -> Reply:
-        """Another origin is asked without the key, and only where it is a public one."""
-        own = self.is_own(url)
-        session = self._open() if own else self._open_foreign()
+        """Another origin is asked without the key, and only where it is a public one, or the gateway is a neighbour
+        itself."""
         async with asyncio.timeout_at(until):
-            async with session.get(
-                url, headers=self._headers if own else None, allow_redirects=False
-            ) as response:
-                return Reply(response.status, response.headers, await read_capped(response, limit))
+            if self.is_own(url):
+                return await _get(self._open(), url, self._headers, limit)
+            try:
+                target = target_of(url, {origin_of(url)} if self._is_neighbour else ())
+                session = open_session(
+                    target, connect_timeout_s=self._connect_timeout, idle_timeout_s=self._idle_timeout
+                )
+                async with session:
+                    return await _get(session, str(target.url), {}, limit)
+            except RefusedAddressError as error:
+                raise OSError(str(error)) from None
 
     async def refusal(self, response: aiohttp.ClientResponse, deadline: float) -> UpstreamError:
         """What an answer with another status than expected means."""
@@ -125,10 +130,16 @@ class Transport:
             )
         return self._session
 
-    def _open_foreign(self) -> aiohttp.ClientSession:
-        if self._foreign is None:
-            self._foreign = open_foreign_session(self._origin, connect_timeout_s=self._connect_timeout)
-        return self._foreign
+    @property
+    def _is_neighbour(self) -> bool:
+        """Whether the gateway is on this machine or in this network, by its address."""
+        host = self._origin.host or ""
+        return host == "localhost" or (is_reachable(host) and not is_public(host))
+
+
+async def _get(session: aiohttp.ClientSession, url: str, headers: Mapping[str, str], limit: int) -> Reply:
+    async with session.get(URL(url, encoded=True), headers=headers, allow_redirects=False) as response:
+        return Reply(response.status, response.headers, await read_capped(response, limit))
 
 
 def refusal_of(reply: Reply) -> UpstreamError:
