@@ -4,34 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-import msgspec
 from aiokafka import ConsumerRecord
 from aiokafka.errors import KafkaError
 
 from polylogue.infra.crash_points import crash_point
 from polylogue.infra.logs import get_logger
 from polylogue.infra.settings import Settings
-from polylogue.infra.topics import COMMANDS, CONVERSATION_EVENTS, topic_name
-from polylogue.schemas.codec import Garbage, NewerVersion, command_codec, event_codec
-from polylogue.schemas.commands import CancelTurn, StartTurn
-from polylogue.schemas.envelope import Command, Event
+from polylogue.infra.topics import COMMANDS, topic_name
+from polylogue.schemas.commands import CancelTurn
+from polylogue.schemas.envelope import Event
 from polylogue.schemas.events import ResponseFailed
 from polylogue.streams import runner_metrics as metrics
 from polylogue.streams.command_events import immediate_event
-from polylogue.streams.dead_letters import DeadLetters, SourceRecord
+from polylogue.streams.dead_letters import DeadLetters
 from polylogue.streams.log_reader import read_to_end
 from polylogue.streams.offset_ledger import OffsetLedger
+from polylogue.streams.partition_reader import LOOK_BACK_MS, RETRY_S, PartitionReader, comes_from
 from polylogue.streams.partition_writer import PartitionLostError, PartitionWriter
 from polylogue.streams.runner_tools import RunnerTools
-from polylogue.streams.takeover_plan import PlacedCommand, PlacedEvent, TurnPlan, plan_takeover
+from polylogue.streams.takeover_plan import PlacedEvent, TurnPlan, plan_takeover
 from polylogue.streams.turn_run import TurnRun
 
-LOOK_BACK_MS = 60_000  # clocks and queues: events of a command are never older than the command by this much
 RESEND_AFTER_MS = 5_000  # the API sends a command again no earlier than this, and then it may be here twice
-RETRY_S = 1.0
 KNOWN_COMMANDS = (
     10_000  # a repetition that comes later than so many turns is late enough to be looked up in the log
 )
@@ -68,7 +65,7 @@ class OwnedPartition:
         self.committed: int | None = None
         self._services = services
         self._commands_topic = topic_name(services.settings, COMMANDS)
-        self._events_topic = topic_name(services.settings, CONVERSATION_EVENTS)
+        self._reader = PartitionReader(services.settings, partition, services.dead_letters)
         self._writer: PartitionWriter | None = None
         self._turns: dict[int, TurnRun] = {}  # by the offset of their command
         self._known_commands: dict[str, None] = {}  # in order of arrival
@@ -107,12 +104,14 @@ class OwnedPartition:
             record
             async for record in read_to_end(settings, self._commands_topic, self.partition, offset=start or 0)
         ]
-        placed = [command for record in records if (command := await self._readable(record)) is not None]
+        placed = [
+            command for record in records if (command := await self._reader.command(record)) is not None
+        ]
         events: list[PlacedEvent] = []
         if placed:
             # A command that was sent again may have been carried out when it was sent first.
             oldest = min(min(item.timestamp_ms, item.command.first_sent_at_ms) for item in placed)
-            events = [event async for event in self._events_from(oldest - LOOK_BACK_MS)]
+            events = [event async for event in self._reader.events(oldest - LOOK_BACK_MS)]
         self.ledger = OffsetLedger(start or 0)
         for record in records:
             self.ledger.begin(record.offset)
@@ -126,7 +125,7 @@ class OwnedPartition:
             event = immediate_event(found, record.offset) if found else None
             if found is not None and event is not None:
                 again = found.command_id in self._known_commands
-                if again or any(_comes_from(item.event, found) for item in events):
+                if again or any(comes_from(item.event, found) for item in events):
                     self.ledger.finish(record.offset)
                 else:
                     self._write_immediate(event, record.offset)
@@ -154,7 +153,7 @@ class OwnedPartition:
             return
         self.ledger.begin(record.offset)
         crash_point("runner.command_read")
-        placed = await self._readable(record)
+        placed = await self._reader.command(record)
         if placed is None:
             self.ledger.finish(record.offset)
             return
@@ -174,7 +173,7 @@ class OwnedPartition:
             return
         self._know(command.command_id)
         late = placed.timestamp_ms - command.first_sent_at_ms > RESEND_AFTER_MS
-        if (command.resend or late) and await self._was_carried_out(command):
+        if (command.resend or late) and await self._reader.was_carried_out(command):
             self.ledger.finish(record.offset)
         elif event is not None:
             self._write_immediate(event, record.offset)
@@ -200,6 +199,7 @@ class OwnedPartition:
         if self._abandoned:
             return
         self._abandoned, self.ready = True, False
+        self._reader.given_up = True
         metrics.LOST.inc()
         for turn in self._turns.values():
             turn.stop("lost")
@@ -250,65 +250,7 @@ class OwnedPartition:
         crash_point("runner.turn_finished_before_commit")
         self.ledger.finish(turn.offset)
 
-    async def _readable(self, record: ConsumerRecord[bytes, bytes]) -> PlacedCommand | None:
-        """The command of a record; what cannot be read goes to the dead letters."""
-        decoded = command_codec.decode(record.value)
-        if isinstance(decoded, Command):
-            return PlacedCommand(record.offset, record.timestamp, decoded)
-        if isinstance(decoded, NewerVersion) and (start := _newer_start(decoded)) is not None:
-            return PlacedCommand(record.offset, record.timestamp, start, unsupported=True)
-        reason = (
-            decoded.reason if isinstance(decoded, Garbage) else f"{decoded.type} is not known to this version"
-        )
-        metrics.DEAD_LETTERS.inc()
-        source = SourceRecord(record.topic, record.partition, record.offset, record.key, record.value)
-        await self._services.dead_letters.bury(source, reason)
-        return None
-
-    async def _events_from(self, from_ms: int) -> AsyncGenerator[PlacedEvent]:
-        records = read_to_end(self._services.settings, self._events_topic, self.partition, from_ms=from_ms)
-        async with contextlib.aclosing(records):
-            async for record in records:
-                event = event_codec.decode(record.value)
-                if isinstance(event, Event):
-                    yield PlacedEvent(record.offset, record.timestamp, event)
-
-    async def _was_carried_out(self, command: Command) -> bool:
-        """Whether the events of a command that may be here twice are in the log already. Asks until it is told."""
-        while True:
-            try:
-                return await self._look_up(command)
-            except (KafkaError, TimeoutError, OSError) as error:
-                _log.warning("look_up_delayed", partition=self.partition, error=type(error).__name__)
-                if self._abandoned:
-                    raise PartitionLostError(f"partition {self.partition} is another runner's") from error
-                await asyncio.sleep(RETRY_S)
-
-    async def _look_up(self, command: Command) -> bool:
-        events = self._events_from(command.first_sent_at_ms - LOOK_BACK_MS)
-        async with contextlib.aclosing(events):
-            async for placed in events:
-                if _comes_from(placed.event, command):
-                    return True
-        return False
-
     async def _close_writer(self) -> None:
         if self._writer is not None:
             await self._writer.close()
             self._writer = None
-
-
-def _comes_from(event: Event, command: Command) -> bool:
-    return event.command_offset is not None and event.causation_id == command.command_id
-
-
-def _newer_start(newer: NewerVersion) -> Command | None:
-    """A StartTurn of a newer version as far as this version understands it: enough to end its responses visibly."""
-    if newer.type != StartTurn.__name__:
-        return None
-    try:
-        data = msgspec.convert(newer.envelope["data"], StartTurn)
-        command = msgspec.convert(newer.envelope | {"data": {}}, Command)
-    except msgspec.ValidationError:
-        return None
-    return msgspec.structs.replace(command, data=data)

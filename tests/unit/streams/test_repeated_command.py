@@ -13,7 +13,7 @@ from aiokafka.errors import KafkaConnectionError
 from polylogue.infra.settings import load_settings
 from polylogue.schemas.codec import command_codec, event_codec
 from polylogue.schemas.events import PromptSubmitted
-from polylogue.streams import owned_partition
+from polylogue.streams import partition_reader
 from polylogue.streams.command_events import command_event
 from polylogue.streams.owned_partition import OwnedPartition, PartitionServices
 from tests.support.log import start_turn
@@ -36,8 +36,8 @@ async def test_a_broker_that_is_away_delays_the_look_up_and_does_not_end_the_run
             raise KafkaConnectionError
         yield _record(event_codec.encode(opening), 7)
 
-    monkeypatch.setattr(owned_partition, "read_to_end", log_that_is_away_once)
-    monkeypatch.setattr(owned_partition, "RETRY_S", 0)
+    monkeypatch.setattr(partition_reader, "read_to_end", log_that_is_away_once)
+    monkeypatch.setattr(partition_reader, "RETRY_S", 0)
     services = PartitionServices(
         load_settings(_env_file=None),
         cast("Any", None),
