@@ -6,6 +6,7 @@ import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -14,9 +15,13 @@ from tests.support.stack import test_stack
 
 
 @pytest.fixture(scope="session")
-def stack_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+def stack_environment() -> Iterator[dict[str, str]]:
     """Where Kafka, Postgres and S3 are: servers named in the environment, else containers, else the local stack."""
-    with test_stack(tmp_path_factory.mktemp("stack")) as environment:
+    # Not below pytest's folder: each session of pytest closes that one to other users, and Postgres is one under root.
+    with (
+        TemporaryDirectory(prefix="polylogue-test-", ignore_cleanup_errors=True) as directory,
+        test_stack(Path(directory)) as environment,
+    ):
         yield environment
 
 
