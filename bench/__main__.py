@@ -11,12 +11,21 @@ from rich.markup import escape
 
 from bench import report
 from bench.figure import Figure
-from bench.figures import added_latency, ingest, loop_stall, media_latency, memory, parser, startup
+from bench.figures import (
+    added_latency,
+    ingest,
+    loop_stall,
+    media_latency,
+    memory,
+    parser,
+    response_memory,
+    startup,
+)
 from bench.machine import machine, versions
 from bench.processes import BenchError
 
 # Those that need no server come first: a mistake shows early.
-FIGURES = (parser, loop_stall, ingest, startup, memory, added_latency, media_latency)
+FIGURES = (parser, loop_stall, ingest, startup, memory, response_memory, added_latency, media_latency)
 
 
 def main() -> int:

@@ -45,6 +45,9 @@ class Settings(BaseSettings):
     gateway_connect_timeout_s: Annotated[float, Field(gt=0)] = 10
     gateway_first_byte_timeout_s: Annotated[float, Field(gt=0)] = 120
     gateway_idle_timeout_s: Annotated[float, Field(gt=0)] = 60
+    gateway_max_line_mb: Annotated[float, Field(gt=0)] | None = (
+        None  # 1.4 × MEDIA_MAX_SIZE_MB where it is not set
+    )
     gateway_retry_for_s: Annotated[float, Field(ge=0)] = 30
     video_poll_interval_s: Annotated[float, Field(gt=0)] = 10
     video_deadline_s: Annotated[float, Field(gt=0)] = 1800
@@ -93,6 +96,11 @@ class Settings(BaseSettings):
     polylogue_home: Path = Path(".polylogue")
     log_format: Literal["json", "console"] = "json"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @property
+    def gateway_max_line_bytes(self) -> int:
+        """The longest line of an answer: base64 is a third longer than its medium, and there is JSON around it."""
+        return int((self.gateway_max_line_mb or 1.4 * self.media_max_size_mb) * 1024 * 1024)
 
     def require(self, *names: str) -> None:
         """Raises SettingsError for the first of `names` that is not set."""

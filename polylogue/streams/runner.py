@@ -53,6 +53,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         idle_timeout_s=settings.gateway_idle_timeout_s,
         total_timeout_s=settings.response_timeout_s,
         max_media_bytes=settings.media_max_size_mb * 1024 * 1024,
+        max_line_bytes=settings.gateway_max_line_bytes,
         retry_for_s=settings.gateway_retry_for_s,
         on_retry=lambda error: metrics.RETRIES.labels(failure_class=error.failure_class).inc(),
         on_bytes=metrics.UPSTREAM_BYTES.inc,

@@ -50,6 +50,7 @@ class Gateway:
         idle_timeout_s: float = 120.0,  # comments count as a sign of life
         total_timeout_s: float = 900.0,
         max_media_bytes: int = 100 * MIB,
+        max_line_bytes: int = 140 * MIB,  # base64 is a third longer, and there is JSON around it
         retry_for_s: float = 0.0,  # how long 429 and 5xx are retried while nothing of the answer has come
         on_retry: OnRetry | None = None,  # called before each wait
         on_bytes: Callable[[int], None]
@@ -70,7 +71,7 @@ class Gateway:
         self._idle_timeout = idle_timeout_s
         self._total_timeout = total_timeout_s
         self._max_media = max_media_bytes
-        self._max_line = max_media_bytes // 3 * 4 + 4 * MIB  # base64, and the JSON around it
+        self._max_line = max_line_bytes
         self._lines = LineBudget()
         self._retry_for = retry_for_s
         self._on_retry = on_retry
