@@ -14,7 +14,7 @@ import psycopg_pool
 
 from polylogue.api import submissions, trace
 from polylogue.api.command_log import KafkaAwayError, OutcomeUnknownError
-from polylogue.api.errors import ApiError
+from polylogue.api.errors import ApiError, turn_running
 from polylogue.api.history import fitted
 from polylogue.api.places import ConversationPlace
 from polylogue.api.services import Services
@@ -69,7 +69,13 @@ async def begin(
                 repeated = await _repeat(services, earlier, digest, watch=watch)
                 if repeated is not None:
                     return repeated
-        begun = await _begin(services, owner, key or uuid.uuid4().hex, digest, await draft(), watch=watch)
+        try:
+            begun = await _begin(services, owner, key or uuid.uuid4().hex, digest, await draft(), watch=watch)
+        except ApiError as error:
+            # What runs may be what another request with the same key has begun meanwhile.
+            if error.status == 409 and key and await submissions.find(services.pool, owner, key):
+                continue
+            raise
         if begun is not None:
             return begun
 
@@ -131,7 +137,7 @@ async def _claim(services: Services, submission: Submission) -> bool:
     try:
         return await submissions.claim(services.pool, submission)
     except RoundTakenError:
-        raise ApiError(409, "turn_running", "A turn of this conversation is still running.") from None
+        raise turn_running() from None
 
 
 async def _watch(services: Services, submission: Submission, place: ConversationPlace | None) -> Subscription:

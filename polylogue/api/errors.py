@@ -35,6 +35,10 @@ def not_found(what: str = "conversation") -> ApiError:
     return ApiError(404, "not_found", f"There is no such {what}.")
 
 
+def turn_running() -> ApiError:
+    return ApiError(409, "turn_running", "A turn of this conversation is still running.")
+
+
 def answer(status: int, code: str, detail: str, **more: Any) -> JSONResponse:
     headers = {"Retry-After": str(RETRY_AFTER_S)} if status == HTTPStatus.SERVICE_UNAVAILABLE else {}
     return JSONResponse({"detail": detail, "code": code} | more, status_code=status, headers=headers)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from polylogue.api.channel import Channel
-from polylogue.api.errors import ApiError, not_found
+from polylogue.api.errors import ApiError, not_found, turn_running
 from polylogue.api.lineage import Row, family
 from polylogue.api.places import ConversationPlace
 from polylogue.api.services import Services
@@ -15,6 +15,7 @@ from polylogue.api.streams import placed
 
 PROJECTED_S = 5.0  # the projection is milliseconds behind the log; more means that it stands still
 ASK_EVERY_S = 0.05
+TAIL_S = 0.3  # the tail is milliseconds behind the log
 
 # Both write what a history is made of, each with a checkpoint of its own.
 _BEHIND = """
@@ -47,8 +48,7 @@ async def standing(services: Services, owner: str, conversation_id: str) -> Stan
     place = await placed(services, owner, conversation_id)
     partition = services.partition_of(conversation_id)
     channel = await services.hub.channel(conversation_id, partition, place.safe_start)
-    if _running(channel, place):
-        raise ApiError(409, "turn_running", "A turn of this conversation is still running.")
+    await _idle(channel, place)
     try:
         async with asyncio.timeout(PROJECTED_S):
             while not place.projected or await _behind(services, partition, channel.last_offset):
@@ -58,12 +58,26 @@ async def standing(services: Services, owner: str, conversation_id: str) -> Stan
         raise ApiError(
             503, "history_not_ready", "The last turn of this conversation is not stored yet."
         ) from None
+    # Rounds are numbered by what is read here: one that another request has begun meanwhile must not count as past.
     place = await placed(services, owner, conversation_id)
+    if _running(channel, place):
+        raise turn_running()
     async with services.pool.connection() as connection:
         found = await family(connection, owner, conversation_id)
     if found is None:
         raise not_found()
     return Standing(place, *found)
+
+
+async def _idle(channel: Channel, place: ConversationPlace) -> None:
+    """Raises ApiError 409."""
+    try:
+        # Whoever saw the end of the turn elsewhere may be here before our tail has brought it.
+        async with asyncio.timeout(TAIL_S):
+            while _running(channel, place):
+                await channel.news()
+    except TimeoutError:
+        raise turn_running() from None
 
 
 def _running(channel: Channel, place: ConversationPlace) -> bool:
