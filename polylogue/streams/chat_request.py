@@ -87,7 +87,8 @@ def _messages(start: StartTurn, model: str, pictures: Mapping[str, str]) -> tupl
         if message.role == "assistant":
             # Gateways take pictures from the user only, so those of a reply come with the next prompt.
             made += message.attachments
-            messages.append(Message("assistant", message.content))
+            if message.content:  # some gateways refuse an empty one
+                messages.append(Message("assistant", message.content))
         else:
             content = _content(message.content, (*made, *message.attachments), pictures)
             messages.append(Message(message.role, content))

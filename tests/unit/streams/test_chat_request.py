@@ -56,6 +56,16 @@ def test_pictures_go_with_the_users_messages_and_a_replys_with_the_next_one() ->
     assert question.messages[1].content == "mine"
 
 
+def test_an_answer_of_pictures_alone_leaves_no_empty_message() -> None:
+    reply = HistoryMessage(role="assistant", content="", model="a", attachments=(picture("made"),))
+    info = model(takes=("text", "image"))
+    question = chat_request(
+        start(history=(reply,)), "a", info, media_enabled=True, pictures={"made": "data:2"}
+    )
+    assert [message.role for message in question.messages] == ["user"]
+    assert question.messages[0].content[1]["image_url"]["url"] == "data:2"
+
+
 def test_a_model_that_takes_no_pictures_is_asked_without_them() -> None:
     turn = start(attachments=(picture("new"),))
     assert pictures_for(turn, "a", model()) == ()
