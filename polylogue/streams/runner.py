@@ -96,6 +96,7 @@ class Runner(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships
         self._membership: Membership | None = None
         self._takeovers: set[asyncio.Task[None]] = set()
         self._draining = False
+        self._rebalancing = False
         self._crash: BaseException | None = None
 
         # The sticky assignor keeps its last assignment on the class, so each consumer has a class of its own.
@@ -131,12 +132,15 @@ class Runner(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         """An eager rebalance revokes everything for a moment. Turns go on: what was really lost shows afterwards."""
+        del revoked
+        self._rebalancing = True
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         coordinator = self._consumer._coordinator  # noqa: SLF001  # aiokafka tells neither elsewhere
         now = Membership(coordinator.member_id, coordinator.generation)
         change = rebalance(self._owned, (place.partition for place in assigned), now, self._membership)
         self._membership = now
+        self._rebalancing = False
         for partition in change.lost:
             self._give_up(partition)
         for partition in change.kept:
@@ -196,6 +200,8 @@ class Runner(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships
             await asyncio.sleep(RECLAIM_PAUSE_S)
             if partition in self._owned or place not in self._consumer.assignment():
                 return
+            if self._rebalancing:
+                continue
             self._consumer.pause(place)
             try:
                 await self._consumer.commit({place: await self._consumer.committed(place) or 0})
@@ -225,6 +231,10 @@ class Runner(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships
             await self._commit()
 
     async def _commit(self) -> None:
+        # A commit that crosses our own join is one of a generation that has passed; aiokafka answers the refusal by
+        # joining anew, and two members can keep each other rebalancing like that for ever.
+        if self._rebalancing:
+            return
         ready = {owned: owned.ledger.committable for owned in self._owned.values() if owned.ready}
         due = {owned: offset for owned, offset in ready.items() if offset not in (0, owned.committed)}
         if not due:

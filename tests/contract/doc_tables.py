@@ -28,7 +28,7 @@ from polylogue.schemas.base import Payload
 from polylogue.schemas.claims import REQUESTS
 from polylogue.schemas.commands import COMMANDS
 from polylogue.schemas.usage import USAGE
-from polylogue.streams import runner_metrics
+from polylogue.streams import runner_metrics, webhook_delivery
 
 ROOT = Path(__file__).parents[2]
 SOURCES = ROOT / "polylogue"
@@ -151,7 +151,11 @@ def literal_rows(*literals: Any) -> Rows:
 
 
 def metric_rows() -> Rows:
-    assert {follower.STOPPED, runner_metrics.ACTIVE}  # their import registers them
+    assert {
+        follower.STOPPED,
+        runner_metrics.ACTIVE,
+        webhook_delivery.DELIVERIES,
+    }  # their import registers them
     found = [("api", one) for one in Metrics().registry.collect()]
     found += [
         (one.name.split("_")[1], one) for one in REGISTRY.collect() if one.name.startswith("polylogue_")

@@ -15,9 +15,10 @@ import pytest
 from polylogue.infra.local.stack import LocalStack, environment
 from polylogue.infra.settings import Settings
 from polylogue.infra.topic_admin import apply_topics
-from polylogue.schemas.events import TextAppended
+from polylogue.schemas.envelope import Command
+from polylogue.schemas.events import ResponseCompleted, TextAppended
 from tests.faults.walk import all_committed, all_ended, settings_of
-from tests.support.log import PARTITIONS, of_type, open_log
+from tests.support.log import PARTITIONS, Log, of_type, open_log
 from tests.support.observer import faults_at_the_end, faults_between, observe
 from tests.support.processes import Simulator, process, simulator, wait_until
 
@@ -83,6 +84,17 @@ async def _disturb(broker: LocalStack, how: str) -> None:
     await asyncio.to_thread(broker.up)
 
 
+async def _undisturbed(log: Log) -> Command:
+    """A turn that completes. A runner that the silence has put out of its group joins again, and a turn in between is
+    interrupted like any other."""
+    for _ in range(3):
+        turn = await log.start_turn(BRIEF, AT_ONCE)
+        await all_ended(log, turn)
+        if len(of_type(await log.visible(turn.conversation_id), ResponseCompleted)) == 2:
+            return turn
+    raise AssertionError("three turns in a row were interrupted after the broker was back")
+
+
 @pytest.mark.parametrize("how", HOW)
 async def test_the_answers_go_on_when_the_broker_was(
     how: str, broker: LocalStack, settings: Settings
@@ -100,12 +112,12 @@ async def test_the_answers_go_on_when_the_broker_was(
         await _disturb(broker, how)
         async with open_log(settings) as log:
             await all_ended(log, quiet, *turns)
-            turns.append(await log.start_turn(BRIEF, AT_ONCE))
+            last = await _undisturbed(log)
+            turns.append(last)
             await all_ended(log, *turns)
             await all_committed(settings)
         after = await observe(servers, prefix)
         assert await asyncio.to_thread(runner.stop) == 0
-    *_, last = turns
     texts = {model: after.text(f"{last.turn_id}-{n}") for n, model in enumerate((BRIEF, LONG), 1)}
     assert [after.outcome(f"{last.turn_id}-{n}") for n in (1, 2)] == ["completed", "completed"]
     assert faults_between(before, after) == []

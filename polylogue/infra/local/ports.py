@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import socket
+import time
 from collections.abc import Iterable
 
 HOST = "127.0.0.1"
@@ -11,6 +12,8 @@ HOST = "127.0.0.1"
 # a data dir remembers is not lost to one of those by the next start.
 SPARE_PORTS = range(20_000, 30_000)
 SPARE_ATTEMPTS = 200
+RELEASE_WITHIN_S = 5.0  # a killed server holds its port until its memory is torn down
+ASK_EVERY_S = 0.05
 
 
 def is_free(port: int) -> bool:
@@ -23,6 +26,16 @@ def is_free(port: int) -> bool:
         except OSError:
             return False
         return True
+
+
+def becomes_free(port: int, *, within_s: float = RELEASE_WITHIN_S) -> bool:
+    """Waits for a port that may just be given up."""
+    deadline = time.monotonic() + within_s
+    while not is_free(port):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(ASK_EVERY_S)
+    return True
 
 
 def choose(preferred: Iterable[int], *, taken: frozenset[int] = frozenset()) -> int:

@@ -176,6 +176,13 @@ class LocalStack:
         for future in futures:
             future.result()
 
+    @staticmethod
+    def _port(service: Service) -> int:
+        """The one of last time where that is possible: clients of a server that was killed look for it there."""
+        if service.port is not None and ports.becomes_free(service.port):
+            return service.port
+        return ports.choose([service.preferred_port])
+
     def _start(self, service: Service, started: list[Service], cancelled: threading.Event) -> None:
         if self._reuse(service):
             return
@@ -184,9 +191,9 @@ class LocalStack:
             if cancelled.is_set():
                 return
             begun = time.monotonic()
-            port = ports.choose([port for port in (service.port, service.preferred_port) if port])
-            command = service.prepare(port)
             service.clear_leftovers()
+            port = self._port(service)
+            command = service.prepare(port)
             started.append(service)
             service.port_file.write_text(str(port))
             process = processes.spawn(

@@ -6,6 +6,7 @@ import socket
 import stat
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -127,3 +128,15 @@ def test_missing_wheel_is_named_with_the_remedy() -> None:
         LocalStackError, match=r"needs no_such_wheel; install it with: pip install 'polylogue\[local\]'"
     ):
         installed("no_such_wheel")
+
+
+def test_a_port_that_is_being_given_up_is_waited_for_and_a_held_one_is_not_for_ever() -> None:
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        port = holder.getsockname()[1]
+        assert not ports.becomes_free(port, within_s=0)
+        release = threading.Timer(0.2, holder.close)
+        release.start()
+        assert ports.becomes_free(port, within_s=10)
+        release.join()
