@@ -37,6 +37,7 @@ def chat_request(
         model=model,
         messages=_messages(start, model, pictures or {}),
         modalities=(*wanted, "text") if wanted else (),
+        media_wanted=media_enabled,
         temperature=parameters.temperature,
         top_p=parameters.top_p,
         max_tokens=parameters.max_tokens,

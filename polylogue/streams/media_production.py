@@ -21,12 +21,12 @@ from polylogue.schemas.events import (
     RefusalReason,
     ResponseNoted,
 )
+from polylogue.streams.gateway.answer import DISABLED
 from polylogue.streams.gateway.events import JobStarted, MediaBytes, MediaRemote
 from polylogue.streams.response_log import ResponseLog
 from polylogue.streams.segments import MediaOutbox
 
 MIB = 1024 * 1024
-DISABLED = "Media are switched off here; the text is complete."
 
 _EXTENSIONS: dict[MediaType, str] = {"image": "png", "audio": "wav", "video": "mp4"}
 

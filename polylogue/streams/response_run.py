@@ -33,6 +33,7 @@ from polylogue.streams.chat_request import (
     sound_format,
 )
 from polylogue.streams.cost_meter import ResponseMeter, TurnMeter
+from polylogue.streams.gateway.answer import DISABLED
 from polylogue.streams.gateway.catalogue import ModelInfo
 from polylogue.streams.gateway.events import (
     AudioDelta,
@@ -49,7 +50,7 @@ from polylogue.streams.gateway.events import (
     UsageReported,
 )
 from polylogue.streams.gateway.request import ChatRequest
-from polylogue.streams.media_production import DISABLED, MediaProduction
+from polylogue.streams.media_production import MediaProduction
 from polylogue.streams.partition_writer import PartitionLostError
 from polylogue.streams.response_log import ResponseLog
 from polylogue.streams.runner_tools import RunnerTools

@@ -7,6 +7,7 @@ from typing import Any
 
 from polylogue.schemas.base import MediaType
 from polylogue.streams.gateway.audio import AudioPieces
+from polylogue.streams.gateway.dedup import SeenMedia
 from polylogue.streams.gateway.events import (
     AudioDelta,
     BadMedia,
@@ -27,14 +28,19 @@ from polylogue.streams.gateway.surrogates import HalfCharacters
 from polylogue.streams.gateway.text_media import Piece, TextMedia
 from polylogue.streams.gateway.thinking import ThinkSplitter
 
+DISABLED = "Media are switched off here; the text is complete."
 FILTERED = UpstreamError("content_filter", "The model's content filter refused to answer.", retryable=False)
 
 
 class Answer:
     """`take` gives the events so far. After `succeed` or `fail` nothing more comes."""
 
-    def __init__(self, *, audio_format: str | None = None, max_media_bytes: int = 100 * MIB) -> None:
+    def __init__(
+        self, *, audio_format: str | None = None, max_media_bytes: int = 100 * MIB, media_wanted: bool = True
+    ) -> None:
         self._max_media = max_media_bytes
+        self._media_wanted = media_wanted  # if not, none is decoded, and each place says so
+        self._left_out = SeenMedia()
         self._audio_format = audio_format
         self._audio: AudioPieces | None = None
         self._media = MediaIntake(max_bytes=max_media_bytes)
@@ -75,12 +81,24 @@ class Answer:
         self, part: MediaPart | None, *, refuse_scraps: bool = False
     ) -> MediaBytes | MediaRemote | BadMedia | None:
         """The medium's event, for the caller to emit; None for what this answer has already brought."""
+        if part is not None and not self._media_wanted:
+            return self._leave_out(part.media_type, part.source)
         event = None if part is None else self._media.take(part, refuse_scraps=refuse_scraps)
         if event is not None:
             self.images += event.media_type == "image"
         return event
 
+    def _leave_out(self, media_type: MediaType, source: str | memoryview) -> BadMedia | None:
+        raw = source.encode("utf-8", "replace") if isinstance(source, str) else bytes(source)
+        return BadMedia(media_type, "disabled", DISABLED) if self._left_out.first_time(raw)[1] else None
+
     def sound(self, piece: Any) -> None:
+        if not self._media_wanted:
+            # All pieces are one sound.
+            left_out = self._leave_out("audio", "sound") if piece else None
+            if left_out is not None:
+                self.emit(left_out)
+            return
         if isinstance(piece, str | memoryview) and len(piece):
             if self._audio is None:
                 self._audio = AudioPieces(audio_format=self._audio_format, max_bytes=self._max_media)

@@ -28,8 +28,12 @@ _TOOL_CALL = "The model asked to call a tool; tools are not offered, so nothing 
 class ChatCompletions:
     """See `adapter.Adapter`. `usage` is what is known so far."""
 
-    def __init__(self, *, audio_format: str | None = None, max_media_bytes: int = 100 * MIB) -> None:
-        self._answer = Answer(audio_format=audio_format, max_media_bytes=max_media_bytes)
+    def __init__(
+        self, *, audio_format: str | None = None, max_media_bytes: int = 100 * MIB, media_wanted: bool = True
+    ) -> None:
+        self._answer = Answer(
+            audio_format=audio_format, max_media_bytes=max_media_bytes, media_wanted=media_wanted
+        )
         self._delta_text = self._delta_reasoning = self._delta_audio = False
         self._message = HeldMessage()
         self._finish: str | None = None

@@ -51,13 +51,17 @@ def adapter(protocol: Protocol, request: ChatRequest, *, max_media_bytes: int) -
     audio_format = request.audio.format if request.audio else None
     match protocol:
         case "responses":
-            return Responses(audio_format=audio_format, max_media_bytes=max_media_bytes)
+            return Responses(
+                audio_format=audio_format, max_media_bytes=max_media_bytes, media_wanted=request.media_wanted
+            )
         case "images":
             return ImageEndpoint(max_media_bytes=max_media_bytes)
         case "speech":
             return Speech(audio_format=audio_format, max_media_bytes=max_media_bytes)
         case _:
-            return ChatCompletions(audio_format=audio_format, max_media_bytes=max_media_bytes)
+            return ChatCompletions(
+                audio_format=audio_format, max_media_bytes=max_media_bytes, media_wanted=request.media_wanted
+            )
 
 
 def _responses(request: ChatRequest) -> dict[str, Any]:

@@ -29,6 +29,7 @@ class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
     max_tokens: int | None = None
     image_config: ImageConfig | None = None
     audio: AudioRequest | None = None
+    media_wanted: bool = True  # if not, what comes all the same is left out undecoded
     protocol: Protocol | None = None  # None: what the gateway's list of models says
     extra: dict[str, Any] = {}  # passed on as it is; cannot override the fields above
 

@@ -28,8 +28,12 @@ class Responses(TypedEvents):
     finished item, in the finished response) and counts once, by its item.
     """
 
-    def __init__(self, *, audio_format: str | None = None, max_media_bytes: int = 100 * MIB) -> None:
-        super().__init__(Answer(audio_format=audio_format, max_media_bytes=max_media_bytes))
+    def __init__(
+        self, *, audio_format: str | None = None, max_media_bytes: int = 100 * MIB, media_wanted: bool = True
+    ) -> None:
+        super().__init__(
+            Answer(audio_format=audio_format, max_media_bytes=max_media_bytes, media_wanted=media_wanted)
+        )
         self._delta_text = self._delta_thought = False
         self._begun: set[str] = set()  # pictures of which only the beginning or a preview came
         self._shown: set[str] = set()
