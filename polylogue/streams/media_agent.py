@@ -68,6 +68,7 @@ class UnitOfWork:
             media_id=outcome.media_id,
             outcome=type(outcome).__name__,
             reason=getattr(outcome, "reason", None),
+            traceparent=request.data.traceparent,
         )
         return None
 

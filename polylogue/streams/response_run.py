@@ -339,7 +339,9 @@ class ResponseRun:
             outcome=outcome,
             duration_ms=self._elapsed_ms(),
             time_to_first_token_ms=self._first_token_ms,
+            text_bytes=self._text_bytes,
             media=self._media.count,
+            media_bytes=self._media.size_bytes,
             traceparent=self._log.command.traceparent,
             at_ms=now_ms(),
         )
