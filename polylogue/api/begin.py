@@ -96,7 +96,7 @@ async def _begin(
             return None
         # From here on nothing of the round can pass unseen: its first event comes after its command.
         subscription = await _watch(services, submission, draft.place) if watch else None
-    except BaseException:
+    except BaseException:  # a client that goes away, too: nothing was sent, so nothing is left of it
         if claimed:
             await submissions.withdraw(services.pool, submission)
         await services.attachments.drop(stored)

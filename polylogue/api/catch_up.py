@@ -93,7 +93,7 @@ class LogReaders:
                 reader = manual_consumer(self._settings)
                 try:
                     await reader.start()
-                except BaseException:
+                except BaseException:  # a cancelled start, too, leaves tasks behind
                     await reader.stop()
                     raise
             try:

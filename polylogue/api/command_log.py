@@ -84,7 +84,7 @@ class CommandLog:
                 producer = idempotent_producer(self._settings)
                 try:
                     await producer.start()
-                except BaseException:
+                except BaseException:  # a cancelled start, too, leaves tasks behind
                     await producer.stop()
                     raise
                 self._producer = producer
