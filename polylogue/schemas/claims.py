@@ -57,4 +57,52 @@ class StoreMedia(Payload, frozen=True, kw_only=True, omit_defaults=True):
     traceparent: str | None = None
 
 
-REQUESTS = registry(StoreMedia)
+class RetryMedia(Payload, frozen=True, kw_only=True, omit_defaults=True):
+    """Try a failed medium again: `claim.retry` is the number of the try, and the deadline counts from `asked_at_ms`."""
+
+    claim: MediaClaim
+    asked_at_ms: int
+    traceparent: str | None = None
+
+
+class MediumRef(Value, frozen=True, kw_only=True, omit_defaults=True):
+    """A medium, with all that is needed to remove its objects and to say so on its conversation's partition."""
+
+    media_id: str
+    media_type: MediaType
+    conversation_id: str
+    owner_id: str
+    answer_partition: int
+    key: str | None = None  # None where it never had an object
+    turn_id: str | None = None
+    response_id: str | None = None
+    model: str | None = None
+    size_bytes: int | None = None
+
+
+class DeleteMedia(Payload, frozen=True, kw_only=True, omit_defaults=True):
+    """Remove one medium: its object, its renditions, and what readers are shown of it."""
+
+    medium: MediumRef
+    reason: str = "user"
+    traceparent: str | None = None
+
+
+class ExpireMedia(Payload, frozen=True, kw_only=True, omit_defaults=True):
+    """A stored medium has reached the end of its life; the bucket's own rule removes what is left of it."""
+
+    medium: MediumRef
+    reason: str = "lifecycle"
+
+
+class DeleteConversationMedia(Payload, frozen=True, kw_only=True, omit_defaults=True):
+    """Remove every object of a deleted conversation: those of `media`, and whatever else lies under its prefixes."""
+
+    conversation_id: str
+    owner_id: str
+    answer_partition: int
+    media: tuple[MediumRef, ...] = ()
+    traceparent: str | None = None
+
+
+REQUESTS = registry(StoreMedia, RetryMedia, DeleteMedia, ExpireMedia, DeleteConversationMedia)

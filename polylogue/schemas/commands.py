@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from polylogue.schemas.base import Payload, Value, registry
+from polylogue.schemas.claims import MediumRef
 from polylogue.schemas.events import Attachment, ParentRef, ResponseSlot
 
 
@@ -71,10 +72,51 @@ class RenameConversation(Payload, frozen=True, kw_only=True, omit_defaults=True)
     title: str
 
 
+class PinConversation(Payload, frozen=True, kw_only=True, omit_defaults=True):
+    pinned: bool
+
+
+class ShareConversation(Payload, frozen=True, kw_only=True, omit_defaults=True):
+    share_id: str | None = None  # None revokes the link
+
+
+class DeleteConversation(Payload, frozen=True, kw_only=True, omit_defaults=True):
+    """Cancels what runs, ends the conversation for every reader, and has its media removed.
+
+    `media` is what the tables knew of when it was asked for; what came later is found by its prefix in the bucket.
+    """
+
+    media: tuple[MediumRef, ...] = ()
+
+
+class RemoveMedia(Payload, frozen=True, kw_only=True, omit_defaults=True):
+    """Has single media of the conversation removed."""
+
+    media: tuple[MediumRef, ...]
+
+
+class RateAnswer(Payload, frozen=True, kw_only=True, omit_defaults=True):
+    """The reader's verdict on a turn's answers; each one replaces the turn's former one."""
+
+    best_response_id: str | None = None
+    thumbs: dict[str, Literal["up", "down"]] = msgspec.field(default_factory=dict)  # by response_id
+    note: str | None = None
+
+
 class CancelTurn(Payload, frozen=True, kw_only=True, omit_defaults=True):
     """Stops the named responses, or all of the turn; concerns only turns of lower offsets."""
 
     response_ids: tuple[str, ...] = ()
 
 
-COMMANDS = registry(StartTurn, StartConversation, RenameConversation, CancelTurn)
+COMMANDS = registry(
+    StartTurn,
+    StartConversation,
+    RenameConversation,
+    PinConversation,
+    ShareConversation,
+    DeleteConversation,
+    RemoveMedia,
+    RateAnswer,
+    CancelTurn,
+)

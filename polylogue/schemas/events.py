@@ -184,6 +184,15 @@ class MediaProduced(Payload, frozen=True, kw_only=True, omit_defaults=True):
     claim: MediaClaim
 
 
+class Rendition(Value, frozen=True, kw_only=True, omit_defaults=True):
+    name: Literal["webp", "thumbnail", "poster", "waveform"]
+    key: str
+    content_type: str
+    size_bytes: int
+    width: int | None = None
+    height: int | None = None
+
+
 class MediaStored(Payload, frozen=True, kw_only=True, omit_defaults=True):
     media_id: str
     media_type: MediaType
@@ -197,6 +206,11 @@ class MediaStored(Payload, frozen=True, kw_only=True, omit_defaults=True):
     height: int | None = None
     duration_ms: int | None = None
     declared_content_type: str | None = None
+    codec: str | None = None  # of sound and film, as FFmpeg names it; with both, "h264+aac"
+    # Whether the file says of itself how it was made (C2PA, XMP); None: not looked for.
+    provenance: bool | None = None
+    # Those that were ready at once; others follow as MediaRenditionsStored.
+    renditions: tuple[Rendition, ...] = ()
     retry: int = 0
 
 
@@ -226,15 +240,6 @@ class MediaRetried(Payload, frozen=True, kw_only=True, omit_defaults=True):
     media_id: str
     media_type: MediaType
     retry: int
-
-
-class Rendition(Value, frozen=True, kw_only=True, omit_defaults=True):
-    name: Literal["webp", "thumbnail", "poster", "waveform"]
-    key: str
-    content_type: str
-    size_bytes: int
-    width: int | None = None
-    height: int | None = None
 
 
 class MediaRenditionsStored(Payload, frozen=True, kw_only=True, omit_defaults=True):

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import Literal
 
-from polylogue.schemas.base import MediaType, Payload, registry
+from polylogue.schemas.base import MediaType, Payload, Value, registry
+
+
+class Steps(Value, frozen=True, kw_only=True, omit_defaults=True):
+    """How long each step took, in milliseconds; None where it was not taken."""
+
+    queued: int | None = None  # from the MediaProduced record until the agent began
+    read: int | None = None  # segments from Kafka, or the fetch of a URL
+    validate: int | None = None
+    upload: int | None = None
 
 
 class MediaUsageRecorded(Payload, frozen=True, kw_only=True, omit_defaults=True):
@@ -26,6 +35,7 @@ class MediaUsageRecorded(Payload, frozen=True, kw_only=True, omit_defaults=True)
     duration_ms: int | None = None
     cost_usd_micros: int | None = None
     latency_ms: int | None = None  # from the MediaProduced record to the outcome
+    steps: Steps | None = None
 
 
 USAGE = registry(MediaUsageRecorded)
