@@ -42,8 +42,8 @@ bench: $(VENV)/.bench ## Measure; prints tables, writes JSON to bench/results/ (
 lock: $(VENV)/.bootstrap ## Resolve the dependencies anew into requirements/*.lock
 	@$(UV) pip compile $(LOCK_FLAGS) requirements/bootstrap.in -o requirements/bootstrap.lock
 	@$(UV) pip compile $(LOCK_FLAGS) --extra local pyproject.toml -o requirements/run.lock
-	@$(UV) pip compile $(LOCK_FLAGS) --extra local --extra dev pyproject.toml -o requirements/dev.lock
-	@$(UV) pip compile $(LOCK_FLAGS) --extra local --extra dev --extra bench pyproject.toml -o requirements/bench.lock
+	@$(UV) pip compile $(LOCK_FLAGS) --extra local --extra analytics --extra dev pyproject.toml -o requirements/dev.lock
+	@$(UV) pip compile $(LOCK_FLAGS) --extra local --extra analytics --extra dev --extra bench pyproject.toml -o requirements/bench.lock
 
 clean: stop ## Remove the environment, the local data and every cache
 	@rm -rf $(VENV) .polylogue .mypy_cache .ruff_cache .pytest_cache .hypothesis bench/results
