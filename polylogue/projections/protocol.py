@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from polylogue.projections.rows import RowChanges, Table
-from polylogue.schemas.base import Payload
+from polylogue.schemas.base import MediaType, Payload
 from polylogue.schemas.envelope import Event
+from polylogue.schemas.events import ResponseSlot
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,9 @@ class VisibleEvent:
     turn_running: bool  # whether any turn of the conversation is unfinished after this event
     turn: TurnProgress | None = None  # where the event opened or completed a round
     model: str | None = None  # of the event's response
+    media: tuple[MediaType, ...] = ()  # where the event ended a response: the types of what it produced
+    waited_ms: int | None = None  # where it is a medium's outcome: since the medium was produced or tried again
+    answers: tuple[ResponseSlot, ...] = ()  # where it rates a turn: the turn's completed answers
 
 
 class Projection(Protocol):

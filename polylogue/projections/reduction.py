@@ -6,6 +6,7 @@ from collections.abc import Iterable, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from polylogue.projections.circumstances import TELLING, told
 from polylogue.projections.protocol import TurnProgress, VisibleEvent
 from polylogue.schemas.codec import Garbage, NewerVersion, UnknownType, event_codec
 from polylogue.schemas.conversation_state import ConversationState
@@ -86,6 +87,7 @@ def reduce(
                 turn_running=running[conversation_id],
                 turn=progress,
                 model=response.model if response else None,
+                **(told(state, event) if type(event.data) in TELLING else {}),
             )
         )
     return visible

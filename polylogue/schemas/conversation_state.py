@@ -33,6 +33,7 @@ class MediumState(msgspec.Struct, kw_only=True, omit_defaults=True):
     turn_id: str | None = None
     response_id: str | None = None
     retry: int = 0
+    waiting_since_ms: int | None = None  # while it waits for an outcome: when it was produced or tried again
     settled: bool = (
         True  # false from MediaProduced until its first outcome; a later retry does not unsettle it
     )

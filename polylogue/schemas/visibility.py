@@ -216,6 +216,7 @@ def _begin_medium(
         phase=phase,
         turn_id=event.turn_id,
         response_id=event.response_id,
+        waiting_since_ms=parse_rfc3339_ms(event.occurred_at) if phase == "produced" else None,
         settled=phase != "produced",
     )
     return True
@@ -240,6 +241,7 @@ def _admit_from_agent(state: ConversationState, event: Event, offset: int) -> Me
             # The round does not wait for the retry, but readers that begin later must see the outcome fit.
             medium.retried_from = state.start_offset(offset)
             medium.phase, medium.retry = "produced", data.retry
+            medium.waiting_since_ms = parse_rfc3339_ms(event.occurred_at)
             return medium
         case MediaRenditionsStored():
             medium = _known_or_assumed(state, event, data.media_id, data.media_type)
