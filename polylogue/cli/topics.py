@@ -7,9 +7,13 @@ from typing import Annotated
 
 import typer
 
+from polylogue.cli.asyncapi import asyncapi
 from polylogue.cli.problems import Problem
 
-app = typer.Typer(no_args_is_help=True, help="Make the topics, or check them against the catalogue.")
+app = typer.Typer(
+    no_args_is_help=True, help="Make the topics, check them against the catalogue, describe them."
+)
+app.command()(asyncapi)
 
 
 @app.command()
