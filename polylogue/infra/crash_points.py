@@ -55,7 +55,9 @@ TAKEOVER = frozenset(
 AGENT = frozenset(
     {"agent.segments_read", "agent.before_put", "agent.after_put", "agent.after_emit_before_ack"}
 )
-CRASH_POINTS = RUNNER | TAKEOVER | AGENT
+# Of a conversation that is deleted while a turn runs.
+DELETION = frozenset({"deletion.turns_ended", "deletion.event_written", "deletion.requested"})
+CRASH_POINTS = RUNNER | TAKEOVER | AGENT | DELETION
 
 
 @dataclass

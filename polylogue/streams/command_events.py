@@ -4,9 +4,21 @@ from __future__ import annotations
 
 from polylogue.schemas.base import Payload
 from polylogue.schemas.clock import rfc3339
-from polylogue.schemas.commands import RenameConversation, StartConversation
+from polylogue.schemas.commands import (
+    PinConversation,
+    RateAnswer,
+    RenameConversation,
+    ShareConversation,
+    StartConversation,
+)
 from polylogue.schemas.envelope import Command, Event
-from polylogue.schemas.events import ConversationRenamed, ConversationStarted
+from polylogue.schemas.events import (
+    AnswerRated,
+    ConversationPinned,
+    ConversationRenamed,
+    ConversationShared,
+    ConversationStarted,
+)
 
 
 def command_event(command: Command, offset: int, data: Payload) -> Event:
@@ -31,4 +43,12 @@ def immediate_event(command: Command, offset: int) -> Event | None:
             return command_event(command, offset, ConversationStarted(title=title, parent=parent))
         case RenameConversation(title=title):
             return command_event(command, offset, ConversationRenamed(title=title))
+        case PinConversation(pinned=pinned):
+            return command_event(command, offset, ConversationPinned(pinned=pinned))
+        case ShareConversation(share_id=share_id):
+            return command_event(command, offset, ConversationShared(share_id=share_id))
+        case RateAnswer(best_response_id=best, thumbs=thumbs, note=note):
+            return command_event(
+                command, offset, AnswerRated(best_response_id=best, thumbs=thumbs, note=note)
+            )
     return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 
 from aiokafka import ConsumerRecord
@@ -14,18 +14,20 @@ from polylogue.infra.crash_points import crash_point
 from polylogue.infra.logs import get_logger
 from polylogue.infra.settings import Settings
 from polylogue.infra.topics import COMMANDS, topic_name
-from polylogue.schemas.commands import CancelTurn
-from polylogue.schemas.envelope import Event
-from polylogue.schemas.events import ResponseFailed
+from polylogue.schemas.clock import now_ms
+from polylogue.schemas.commands import CancelTurn, DeleteConversation, RemoveMedia, StartTurn
+from polylogue.schemas.envelope import Command, Event
+from polylogue.schemas.events import ConversationDeleted, ResponseFailed
 from polylogue.streams import runner_metrics as metrics
 from polylogue.streams.command_events import immediate_event
 from polylogue.streams.dead_letters import DeadLetters
 from polylogue.streams.log_reader import read_to_end
 from polylogue.streams.offset_ledger import OffsetLedger
-from polylogue.streams.partition_reader import LOOK_BACK_MS, RETRY_S, PartitionReader, comes_from
+from polylogue.streams.partition_reader import LOOK_BACK_MS, RETRY_S, PartitionReader
 from polylogue.streams.partition_writer import PartitionLostError, PartitionWriter
+from polylogue.streams.removal import end_conversation, send_requests
 from polylogue.streams.runner_tools import RunnerTools
-from polylogue.streams.takeover_plan import PlacedEvent, TurnPlan, plan_takeover
+from polylogue.streams.takeover_plan import PlacedCommand, PlacedEvent, TurnPlan, plan_takeover
 from polylogue.streams.turn_run import TurnRun
 
 RESEND_AFTER_MS = 5_000  # the API sends a command again no earlier than this, and then it may be here twice
@@ -69,6 +71,7 @@ class OwnedPartition:
         self._writer: PartitionWriter | None = None
         self._turns: dict[int, TurnRun] = {}  # by the offset of their command
         self._known_commands: dict[str, None] = {}  # in order of arrival
+        self._deleted: dict[str, None] = {}  # conversations, in order of their deletion
         self._tasks: set[asyncio.Task[None]] = set()
         self._draining = False
         self._abandoned = False
@@ -107,34 +110,32 @@ class OwnedPartition:
         placed = [
             command for record in records if (command := await self._reader.command(record)) is not None
         ]
-        events: list[PlacedEvent] = []
-        if placed:
-            # A command that was sent again may have been carried out when it was sent first.
-            oldest = min(min(item.timestamp_ms, item.command.first_sent_at_ms) for item in placed)
-            events = [event async for event in self._reader.events(oldest - LOOK_BACK_MS)]
+        # A command that was sent again may have been carried out when it was sent first. Without any it is read all
+        # the same: a prompt that crossed the deletion of its conversation may still come.
+        oldest = min(
+            (min(item.timestamp_ms, item.command.first_sent_at_ms) for item in placed), default=now_ms()
+        )
+        events = [event async for event in self._reader.events(oldest - LOOK_BACK_MS)]
         self.ledger = OffsetLedger(start or 0)
         for record in records:
             self.ledger.begin(record.offset)
         plans = plan_takeover(placed, events)
         crash_point("takeover.planned")
         going_on = {plan.placed.offset: plan for plan in plans if not plan.finished}
-        commands = {item.offset: item.command for item in placed}
+        for event in events:
+            if isinstance(event.event.data, ConversationDeleted):
+                _remember(self._deleted, event.event.conversation_id)
+        written = _carried_out(events)
+        commands = {item.offset: item for item in placed}
         # In the order of the commands: readers take an event of a lower command for a repetition.
         for record in records:
             found = commands.get(record.offset)
-            event = immediate_event(found, record.offset) if found else None
-            if found is not None and event is not None:
-                again = found.command_id in self._known_commands
-                if again or any(comes_from(item.event, found) for item in events):
-                    self.ledger.finish(record.offset)
-                else:
-                    self._write_immediate(event, record.offset)
-            elif record.offset in going_on:
-                self._start(going_on[record.offset])
-            else:
+            if found is None or self._is_done(found.command, written, going_on.get(record.offset)):
                 self.ledger.finish(record.offset)
+            else:
+                self._carry_out(found, going_on.get(record.offset))
             if found is not None:
-                self._know(found.command_id)
+                _remember(self._known_commands, found.command.command_id)
         metrics.TAKEOVERS.inc()
         _log.info(
             "partition_taken_over", partition=self.partition, commands=len(placed), unfinished=len(going_on)
@@ -165,20 +166,17 @@ class OwnedPartition:
                     turn.stop("cancelled", command.data.response_ids)
             self.ledger.finish(record.offset)
             return
-        event = immediate_event(command, record.offset)
-        if self._draining and event is None:
+        if self._draining and isinstance(command.data, StartTurn):
             return  # stays unfinished: the successor starts it
         if command.command_id in self._known_commands:
             self.ledger.finish(record.offset)
             return
-        self._know(command.command_id)
+        _remember(self._known_commands, command.command_id)
         late = placed.timestamp_ms - command.first_sent_at_ms > RESEND_AFTER_MS
         if (command.resend or late) and await self._reader.was_carried_out(command):
             self.ledger.finish(record.offset)
-        elif event is not None:
-            self._write_immediate(event, record.offset)
         else:
-            self._start(TurnPlan(placed=placed))
+            self._carry_out(placed)
 
     def drain(self) -> None:
         """Starts no more turns; cancels are still obeyed."""
@@ -206,6 +204,46 @@ class OwnedPartition:
         if self._writer is not None:
             self._writer.abandon()
 
+    def _is_done(self, command: Command, written: set[str], plan: TurnPlan | None) -> bool:
+        """Whether nothing is left to do of a command that a former owner may have begun."""
+        if command.command_id in self._known_commands or isinstance(command.data, CancelTurn):
+            return True
+        if isinstance(command.data, StartTurn):
+            return plan is None
+        # Nothing in the log says whether the requests of a deletion were sent; twice is harmless.
+        return command.command_id in written and not isinstance(command.data, DeleteConversation)
+
+    def _carry_out(self, placed: PlacedCommand, plan: TurnPlan | None = None) -> None:
+        command, offset = placed.command, placed.offset
+        gone = command.conversation_id in self._deleted
+        if isinstance(command.data, DeleteConversation):
+            _remember(self._deleted, command.conversation_id)
+            self._in_background(self._delete(command, offset, ended=gone), f"delete-{offset}")
+        elif isinstance(command.data, RemoveMedia):
+            self._in_background(self._delete(command, offset, ended=True), f"delete-{offset}")
+        elif gone:
+            # Nothing of it would be seen any more, and no model is paid for it.
+            _log.info("conversation_is_deleted", conversation_id=command.conversation_id, offset=offset)
+            self.ledger.finish(offset)
+        elif (event := immediate_event(command, offset)) is not None:
+            self._write_immediate(event, offset)
+        else:
+            self._start(plan or TurnPlan(placed=placed))
+
+    async def _delete(self, command: Command, offset: int, *, ended: bool) -> None:
+        """`ended`: the conversation goes on, or its end is written (or about to be). The command is finished with its
+        last request: a death before that makes the successor send them all again."""
+        assert self._writer is not None
+        if not ended:
+            turns = [
+                turn
+                for turn in self._turns.values()
+                if turn.command.conversation_id == command.conversation_id
+            ]
+            await end_conversation(self._writer, command, offset, turns)
+        await send_requests(self._services.tools.outbox, command, self.partition)
+        self.ledger.finish(offset)
+
     def _write_immediate(self, event: Event, offset: int) -> None:
         assert self._writer is not None
         self._writer.append(event).add_done_callback(
@@ -226,25 +264,25 @@ class OwnedPartition:
         turn = TurnRun(self._services.tools, self._writer, plan, refusal=refusal)
         turn.open()
         self._turns[turn.offset] = turn
-        task = asyncio.create_task(self._run(turn), name=f"turn-{command.turn_id}")
+        turn.task = self._in_background(self._run(turn), f"turn-{command.turn_id}")
+
+    def _in_background(self, work: Coroutine[None, None, None], name: str) -> asyncio.Task[None]:
+        task = asyncio.create_task(work, name=name)
         self._tasks.add(task)
-        task.add_done_callback(self._turn_ended)
+        task.add_done_callback(self._task_ended)
+        return task
 
-    def _turn_ended(self, task: asyncio.Task[None]) -> None:
+    def _task_ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
+        if task.cancelled():
+            return
+        error = task.exception()
+        if error is not None and not isinstance(error, PartitionLostError):
             self._services.on_crash(error)
-
-    def _know(self, start: str) -> None:
-        self._known_commands[start] = None
-        if len(self._known_commands) > KNOWN_COMMANDS:
-            del self._known_commands[next(iter(self._known_commands))]
 
     async def _run(self, turn: TurnRun) -> None:
         try:
             await turn.run()
-        except PartitionLostError:
-            return
         finally:
             self._turns.pop(turn.offset, None)
         crash_point("runner.turn_finished_before_commit")
@@ -254,3 +292,18 @@ class OwnedPartition:
         if self._writer is not None:
             await self._writer.close()
             self._writer = None
+
+
+def _remember(names: dict[str, None], name: str) -> None:
+    names[name] = None
+    if len(names) > KNOWN_COMMANDS:
+        del names[next(iter(names))]
+
+
+def _carried_out(events: list[PlacedEvent]) -> set[str]:
+    """The commands whose events are in the log."""
+    return {
+        item.event.causation_id
+        for item in events
+        if item.event.command_offset is not None and item.event.causation_id is not None
+    }

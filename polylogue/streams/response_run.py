@@ -55,7 +55,7 @@ from polylogue.streams.partition_writer import PartitionLostError
 from polylogue.streams.response_log import ResponseLog
 from polylogue.streams.runner_tools import RunnerTools
 
-StopReason = Literal["cancelled", "shutdown", "lost"]
+StopReason = Literal["cancelled", "deleted", "shutdown", "lost"]
 
 _log = get_logger(__name__)
 
@@ -262,9 +262,12 @@ class ResponseRun:
             return None
         if reason == "shutdown" and self._media.job_pending:
             return None  # left as it stands: whoever takes the partition over polls the job on
-        if reason == "cancelled":
+        if reason in ("cancelled", "deleted"):
             return ResponseCancelled(
-                usage=self._final_usage, cost_usd_micros=self._final_cost, duration_ms=self._elapsed_ms()
+                reason="user" if reason == "cancelled" else "conversation_deleted",
+                usage=self._final_usage,
+                cost_usd_micros=self._final_cost,
+                duration_ms=self._elapsed_ms(),
             )
         return self._failed(
             "interrupted", "The server was stopped while the model answered; try again.", retryable=True

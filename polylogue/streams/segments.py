@@ -68,6 +68,8 @@ class MediaOutbox:
             request_id=f"{claim.media_id}.{claim.retry}",
             data=StoreMedia(claim=claim, produced_at_ms=produced_at_ms, traceparent=traceparent),
         )
-        await self._producer.send(
-            self._requests_topic, request_codec.encode(request), key=claim.media_id.encode()
-        )
+        await self.send_request(claim.media_id, request)
+
+    async def send_request(self, key: str, request: Request) -> None:
+        """Writes one record of `media-requests`."""
+        await self._producer.send(self._requests_topic, request_codec.encode(request), key=key.encode())

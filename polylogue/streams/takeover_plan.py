@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from polylogue.schemas.claims import MediaClaim
-from polylogue.schemas.commands import CancelTurn, StartTurn
+from polylogue.schemas.commands import CancelTurn, DeleteConversation, StartTurn
 from polylogue.schemas.envelope import Command, Event
 from polylogue.schemas.events import (
+    CancelReason,
     MediaJobStarted,
     MediaProduced,
     MediaRefused,
@@ -52,6 +53,7 @@ class ResponsePlan:
     attempt: int = 0
     sequence: int = 0
     job: MediaJobStarted | None = None
+    reason: CancelReason = "user"  # of the step `cancel`
 
 
 @dataclass(frozen=True)
@@ -137,6 +139,16 @@ def cancelled_responses(placed: PlacedCommand, commands: Iterable[PlacedCommand]
     return stopped
 
 
+def is_deleted(placed: PlacedCommand, commands: Iterable[PlacedCommand]) -> bool:
+    """Whether a later command deletes the conversation of a StartTurn."""
+    return any(
+        isinstance(other.command.data, DeleteConversation)
+        and other.command.conversation_id == placed.command.conversation_id
+        and other.offset > placed.offset
+        for other in commands
+    )
+
+
 def _plan_turn(
     placed: PlacedCommand,
     commands: list[PlacedCommand],
@@ -148,7 +160,7 @@ def _plan_turn(
 ) -> TurnPlan:
     start = placed.command.data
     assert isinstance(start, StartTurn)
-    cancelled = cancelled_responses(placed, commands)
+    cancelled, deleted = cancelled_responses(placed, commands), is_deleted(placed, commands)
     responses: dict[str, ResponsePlan] = {}
     for slot in start.responses:
         response = state.responses.get(slot.response_id)
@@ -157,7 +169,7 @@ def _plan_turn(
         step: Step
         if response is not None and response.ended:
             step = "ended"
-        elif slot.response_id in cancelled:
+        elif deleted or slot.response_id in cancelled:
             step = "cancel"
         elif job is not None and state.media[job.media_id].phase == "generating":
             step = "poll"
@@ -166,12 +178,17 @@ def _plan_turn(
         else:
             step = "restart" if attempt else "start"
         responses[slot.response_id] = ResponsePlan(
-            step, attempt, sequence, job if step in ("poll", "cancel") else None
+            step,
+            attempt,
+            sequence,
+            job if step in ("poll", "cancel") else None,
+            "user" if slot.response_id in cancelled else "conversation_deleted" if deleted else "user",
         )
     unsettled = {
         media_id
         for media_id, medium in state.media.items()
-        if medium.response_id in responses and medium.phase == "produced"
+        # Whoever deletes the conversation removes its media; to store them first would be in vain.
+        if medium.response_id in responses and medium.phase == "produced" and not (deleted or state.deleted)
     }
     return TurnPlan(
         placed=placed,

@@ -51,6 +51,7 @@ class TurnRun:
             raise TypeError("a turn is started by StartTurn")
         self.command = plan.placed.command
         self.offset = plan.placed.offset
+        self.task: asyncio.Task[None] | None = None  # in which it runs, once it does
         self._tools = tools
         self._writer = writer
         self._plan = plan
@@ -138,7 +139,7 @@ class TurnRun:
                     message="The film was not finished.",
                 )
                 log.event(refused)
-            await log.event(ResponseCancelled())
+            await log.event(ResponseCancelled(reason=plan.reason))
             crash_point("takeover.cancel_obeyed")
         else:
             if plan.step in ("restart", "poll"):

@@ -11,14 +11,15 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 
 from polylogue.infra.kafka import idempotent_producer, manual_consumer, partition_for
 from polylogue.infra.settings import Settings
-from polylogue.infra.topics import COMMANDS, CONVERSATION_EVENTS, Topic, topic_name
+from polylogue.infra.topics import COMMANDS, CONVERSATION_EVENTS, MEDIA_REQUESTS, Topic, topic_name
 from polylogue.schemas.base import Payload
 from polylogue.schemas.clock import now_ms, rfc3339
-from polylogue.schemas.codec import command_codec, event_codec
+from polylogue.schemas.codec import command_codec, event_codec, request_codec
 from polylogue.schemas.commands import CancelTurn, StartTurn
-from polylogue.schemas.envelope import Command, Event
+from polylogue.schemas.envelope import Command, Event, Request
 from polylogue.schemas.events import ResponseSlot
 from polylogue.schemas.visibility import ConversationState, RoundCompleted, admit
+from polylogue.streams.log_reader import read_to_end
 
 PARTITIONS = 3  # of commands and events in `prepared`
 
@@ -54,6 +55,22 @@ class Log:
         await self.command(
             _command(CancelTurn(response_ids=response_ids), turn.conversation_id, turn.turn_id)
         )
+
+    async def tell(self, data: Payload, conversation_id: str, turn_id: str = "") -> Command:
+        command = _command(data, conversation_id, turn_id)
+        await self.command(command)
+        return command
+
+    async def requests(self) -> list[Request]:
+        """Every record of `media-requests` as it stands, partition by partition."""
+        found = []
+        for partition in range(MEDIA_REQUESTS.partitions):
+            topic = topic_name(self.settings, MEDIA_REQUESTS)
+            async for record in read_to_end(self.settings, topic, partition, offset=0):
+                request = request_codec.decode(record.value)
+                assert isinstance(request, Request)
+                found.append(request)
+        return found
 
     async def events(self, conversation_id: str) -> list[Event]:
         """Every event of the conversation as it stands in the log, duplicates included."""

@@ -10,9 +10,10 @@ import pytest
 from polylogue.schemas.base import Payload
 from polylogue.schemas.claims import MediaClaim, SegmentRange
 from polylogue.schemas.clock import rfc3339
-from polylogue.schemas.commands import CancelTurn
+from polylogue.schemas.commands import CancelTurn, DeleteConversation
 from polylogue.schemas.envelope import Command, Event
 from polylogue.schemas.events import (
+    ConversationDeleted,
     ConversationStarted,
     MediaJobStarted,
     MediaProduced,
@@ -58,6 +59,15 @@ class Scene:
             self.start, command_id="c", data=CancelTurn(response_ids=response_ids)
         )
         self.commands.append(PlacedCommand(offset, AT_MS, command))
+        return self
+
+    def delete(self, offset: int = 9) -> Scene:
+        command = msgspec.structs.replace(self.start, command_id="d", turn_id="", data=DeleteConversation())
+        self.commands.append(PlacedCommand(offset, AT_MS, command))
+        return self
+
+    def deleted(self) -> Scene:
+        self._write(ConversationDeleted(), command_offset=9)
         return self
 
     def steps(self) -> list[str]:
@@ -212,3 +222,33 @@ def test_commands_of_other_conversations_do_not_mix() -> None:
     plans = plan_takeover(scene.commands, scene.events)
     assert [plan.opened for plan in plans] == [True, False]
     assert isinstance(plans[1].placed.command, Command)
+
+
+def test_a_later_deletion_cancels_what_has_not_ended_and_says_why() -> None:
+    scene = Scene().open().delete()
+    scene.write(scene.first, TextAppended(text="x"))
+    (plan,) = plan_takeover(scene.commands, scene.events)
+    ends = [plan.responses[response_id] for response_id in (scene.first, scene.second)]
+    assert [(end.step, end.reason) for end in ends] == [("cancel", "conversation_deleted")] * 2
+
+
+def test_what_its_reader_stopped_before_the_deletion_was_stopped_by_its_reader() -> None:
+    scene = Scene().open()
+    scene.cancel(scene.first, offset=8).delete()
+    (plan,) = plan_takeover(scene.commands, scene.events)
+    assert plan.responses[scene.first].reason == "user"
+    assert plan.responses[scene.second].reason == "conversation_deleted"
+
+
+def test_a_deletion_does_not_concern_a_turn_of_a_higher_offset() -> None:
+    assert Scene().delete(offset=3).steps() == ["start", "start"]
+
+
+@pytest.mark.parametrize("written", [False, True])
+def test_no_claim_is_sent_again_for_a_medium_of_a_deleted_conversation(written: bool) -> None:
+    scene = Scene().open().delete()
+    scene.write(scene.first, MediaProduced(claim=claim("m1", scene)))
+    if written:
+        scene.deleted()
+    (plan,) = plan_takeover(scene.commands, scene.events)
+    assert plan.claims == ()
