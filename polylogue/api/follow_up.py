@@ -17,13 +17,12 @@ PROJECTED_S = 5.0  # the projection is milliseconds behind the log; more means t
 ASK_EVERY_S = 0.05
 TAIL_S = 0.3  # the tail is milliseconds behind the log
 
-# Both write what a history is made of, each with a checkpoint of its own.
+# Both write what a history is made of, each with a checkpoint of its own; readers see the promoted version of each.
 _BEHIND = """
     SELECT count(*) < 2 FROM (
-        SELECT projection FROM projection_checkpoints
-        WHERE projection IN ('conversations', 'conversation_messages')
+        SELECT projection FROM projection_checkpoints JOIN projection_versions USING (projection, version)
+        WHERE state = 'promoted' AND projection IN ('conversations', 'conversation_messages')
           AND "partition" = %s AND log_id = %s AND next_offset > %s
-        GROUP BY projection
     ) AS passed
 """
 

@@ -32,18 +32,17 @@ from polylogue.schemas.events import (
 MESSAGES = Table(
     "conversation_messages",
     key="message_id",
-    # media_urls is not among them: it follows from the media rows.
     columns={
         "message_id": "text",
-        "conversation_id": "text",
-        "turn_id": "text",
-        "owner_id": "text",
-        "role": "text",
+        "conversation_id": "text NOT NULL",
+        "turn_id": "text NOT NULL",
+        "owner_id": "text NOT NULL",
+        "role": "text NOT NULL CHECK (role IN ('user', 'assistant'))",
         "model_id": "text",
-        "content": "text",
+        "content": "text NOT NULL",
         "reasoning": "text",
         "attachments": "json",
-        "status": "text",
+        "status": "text NOT NULL",
         "finish_reason": "text",
         "error_class": "text",
         "error_message": "text",
@@ -52,22 +51,25 @@ MESSAGES = Table(
         "cost_usd_micros": "bigint",
         "time_to_first_token_ms": "integer",
         "duration_ms": "integer",
-        "position": "integer",
-        "attempt": "integer",
-        "created_at": "timestamptz",
+        "position": "integer NOT NULL",
+        "attempt": "integer NOT NULL",
+        "created_at": "timestamptz NOT NULL",
         "completed_at": "timestamptz",
     },
+    # Follows from the media rows; NULL where there are none.
+    derived={"media_urls": "json"},
+    indexes=("(conversation_id, turn_id, position)",),
 )
 MEDIA = Table(
     "conversation_message_media",
     key="media_id",
     columns={
         "media_id": "text",
-        "conversation_id": "text",
-        "message_id": "text",
-        "position": "integer",
-        "status": "text",
-        "type": "text",
+        "conversation_id": "text NOT NULL",
+        "message_id": "text NOT NULL",
+        "position": "integer NOT NULL",
+        "status": "text NOT NULL",
+        "type": "text NOT NULL",
         "url": "text",
         "key": "text",
         "format": "text",
@@ -79,6 +81,7 @@ MEDIA = Table(
         "duration_ms": "integer",
         "renditions": "json",
     },
+    indexes=("(message_id, position)", "(conversation_id)"),
 )
 # A medium has a URL from the moment it is stored; an expired or deleted one stays, with its status.
 MEDIA_URLS = Refresh(

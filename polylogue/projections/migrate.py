@@ -13,15 +13,21 @@ from sqlalchemy import Connection, NullPool, create_engine, text
 
 from polylogue.infra.postgres import connection_string
 from polylogue.infra.settings import Settings
+from polylogue.projections.catalogue import PROJECTIONS
+from polylogue.projections.install import install
 
 VERSION_TABLE = "alembic_version"
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 def upgrade(settings: Settings, revision: str = "head") -> None:
-    """Blocks until the schema exists and is at `revision` or later."""
+    """Blocks until the schema exists and is at `revision` or later; at `head` every projection has its tables."""
     with _locked(settings) as connection:
         command.upgrade(_config(connection), revision)
+        if revision == "head":
+            driver = connection.connection.driver_connection
+            assert isinstance(driver, psycopg.Connection)
+            install(driver, settings.database_schema, PROJECTIONS)
 
 
 def downgrade(settings: Settings, revision: str) -> None:

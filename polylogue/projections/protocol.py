@@ -1,4 +1,29 @@
-"""What a projection is: a name, a version, its tables, what it handles, and a pure fold of events into row changes."""
+"""What a projection is: a name, a version, its tables, what it handles, and a pure fold of events into row changes.
+
+One file each:
+
+    WORDS = Table("words_daily", key=("model_id", "day"), columns={
+        "model_id": "text", "day": "date", "words": "bigint NOT NULL DEFAULT 0"})
+
+    class WordsDaily:
+        name, version, tables = "words_daily", 1, (WORDS,)
+        handles = frozenset({TextAppended})
+
+        def apply(self, batch: Sequence[VisibleEvent]) -> RowChanges:
+            changes = RowChanges()
+            for seen in batch:
+                if isinstance(seen.event.data, TextAppended):
+                    words = len(seen.event.data.text.split())
+                    changes.add(WORDS, model_id=seen.model, day=seen.event.occurred_at[:10], words=words)
+            return changes
+
+and its name in `catalogue.py`. The framework makes the tables in a schema of their own, shows them to readers as views
+in DATABASE_SCHEMA, and builds a further version beside the one that is read.
+
+A partition is read in order, and a conversation is wholly in one. What would need the events of several partitions in
+their common order cannot be expressed: there is none. Rows that events of several conversations meet in are written
+with `RowChanges.add` alone, which gives the same sums in any order.
+"""
 
 from __future__ import annotations
 
@@ -33,14 +58,15 @@ class VisibleEvent:
     turn: TurnProgress | None = None  # where the event opened or completed a round
     model: str | None = None  # of the event's response
     media: tuple[MediaType, ...] = ()  # where the event ended a response: the types of what it produced
-    waited_ms: int | None = None  # where it is a medium's outcome: since the medium was produced or tried again
+    waited_ms: int | None = None  # where it is a medium's outcome: since it was produced or tried again
     answers: tuple[ResponseSlot, ...] = ()  # where it rates a turn: the turn's completed answers
 
 
 class Projection(Protocol):
     """Deterministic: the same events give the same rows, however they are cut into batches.
 
-    So there is no clock and no chance in `apply`; times are the events', and money is integer micro-dollars.
+    So there is no clock, no chance and no sequence in `apply` or in the tables; times are the events', money is
+    integer micro-dollars.
     """
 
     @property
@@ -50,7 +76,10 @@ class Projection(Protocol):
 
     @property
     def version(self) -> int:
-        """Rises when the same events give other rows, so that the tables are built anew beside the old ones."""
+        """Rises when the tables change or the same events give other rows: built anew beside the old ones.
+
+        The catalogue carries the former version too until it is pruned.
+        """
         ...
 
     @property

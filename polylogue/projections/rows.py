@@ -10,12 +10,28 @@ ON_CONVERSATION = "conversation_id"
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """`columns` maps each column, the key included, to its Postgres type; every table has a `conversation_id`."""
+    """A table as the framework makes it, in the schema of its projection's version.
+
+    `columns` maps each column that rows are written with, the key's included, to its SQL definition, whose first word
+    is the type: "bigint NOT NULL DEFAULT 0". `derived` are columns that follow from others (filled by a Refresh, or
+    GENERATED). Each of `indexes` is what stands after the table's name: "(owner_id) WHERE NOT deleted".
+    A table whose rows belong to one conversation each has a `conversation_id`.
+    """
 
     name: str
-    key: str
+    key: str | tuple[str, ...]
     columns: Mapping[str, str]
     kept: frozenset[str] = frozenset()  # columns that a second insert of the same key leaves as they are
+    derived: Mapping[str, str] = field(default_factory=dict)
+    indexes: tuple[str, ...] = ()
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        return (self.key,) if isinstance(self.key, str) else self.key
+
+    def type_of(self, column: str) -> str:
+        definition = self.columns.get(column) or self.derived[column]
+        return definition.split(maxsplit=1)[0]
 
 
 @dataclass(frozen=True)
@@ -25,8 +41,16 @@ class Append:
     text: str
 
 
+@dataclass(frozen=True)
+class Add:
+    """Adds to an integer column; NULL counts as zero. Commutative: events of several partitions may meet in a row."""
+
+    number: int
+
+
 Scalar = str | int | bool | None
-Change = Scalar | Append
+Change = Scalar | Append | Add
+Key = str | tuple[Scalar, ...]
 
 
 @dataclass
@@ -38,12 +62,19 @@ class Row:
     values: dict[str, Change] = field(default_factory=dict)
 
     def merge(self, column: str, change: Change) -> None:
-        if isinstance(change, Append) and column in self.values:
-            before = self.values[column]
+        before = self.values.get(column)
+        if column not in self.values:
+            self.values[column] = change
+        elif isinstance(change, Append):
             if isinstance(before, Append):
                 self.values[column] = Append(before.text + change.text)
             else:
                 self.values[column] = ("" if before is None else str(before)) + change.text
+        elif isinstance(change, Add):
+            if isinstance(before, Add):
+                self.values[column] = Add(before.number + change.number)
+            else:
+                self.values[column] = int(before or 0) + change.number  # type: ignore[arg-type]  # the column is a number's
         else:
             self.values[column] = change
 
@@ -56,18 +87,20 @@ class Refresh:
 
 
 class RowChanges:
-    """The changes of one batch. To be carried out in this order: blanks and removals, rows, refreshes."""
+    """The changes of one batch. To be carried out in this order: blanks and removals, rows, sums, refreshes."""
 
     def __init__(self) -> None:
-        self.rows: dict[Table, dict[str, Row]] = {}
+        self.rows: dict[Table, dict[Key, Row]] = {}
+        self.sums: dict[Table, dict[tuple[Scalar, ...], dict[str, int]]] = {}
         self.blanks: dict[Table, dict[str, dict[str, Scalar]]] = {}
         self.removals: dict[Table, set[str]] = {}
         self.refreshes: dict[Refresh, set[str]] = {}
 
     def insert(self, table: Table, /, **values: Scalar) -> None:
         """Inserts the row, or replaces it but for the kept columns. Columns that are not named become NULL."""
-        key, conversation_id = values[table.key], values[ON_CONVERSATION]
-        assert isinstance(key, str)
+        key = values[table.key] if isinstance(table.key, str) else tuple(values[name] for name in table.key)
+        conversation_id = values[ON_CONVERSATION]
+        assert isinstance(key, str | tuple)
         assert isinstance(conversation_id, str)
         rows = self.rows.setdefault(table, {})
         row = Row(conversation_id, whole=True, values=dict.fromkeys(table.columns, None) | values)
@@ -76,11 +109,26 @@ class RowChanges:
             row.values |= {column: before.values[column] for column in table.kept}
         rows[key] = row
 
-    def update(self, table: Table, key: str, conversation_id: str, /, **changes: Change) -> None:
+    def update(self, table: Table, key: Key, conversation_id: str, /, **changes: Change) -> None:
         """Changes the named columns of the row if it exists."""
-        row = self.rows.setdefault(table, {}).setdefault(key, Row(conversation_id, whole=False))
+        rows = self.rows.setdefault(table, {})
+        row = rows.get(key)
+        if row is None:
+            row = rows[key] = Row(conversation_id, whole=False)
         for column, change in changes.items():
             row.merge(column, change)
+
+    def add(self, table: Table, /, **values: Scalar) -> None:
+        """Adds to the row of the named key, made of zeros where there is none. Columns but the key's are integers.
+
+        The way to write rows that events of several conversations meet in; such a table knows no other change.
+        """
+        key = tuple(values.pop(name) for name in table.keys)
+        row = self.sums.setdefault(table, {}).setdefault(key, {})
+        for column, number in values.items():
+            if number is not None:
+                assert isinstance(number, int)
+                row[column] = row.get(column, 0) + number
 
     def blank(self, table: Table, conversation_id: str, /, **values: Scalar) -> None:
         """Sets the named columns in every row of a conversation."""

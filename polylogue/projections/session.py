@@ -13,8 +13,10 @@ from polylogue.infra.settings import Settings
 
 
 class Session:
-    def __init__(self, settings: Settings) -> None:
-        self._conninfo = connection_string(settings)
+    def __init__(self, settings: Settings, *schemas: str, **options: str) -> None:
+        """Tables are looked for in `schemas`, then in DATABASE_SCHEMA; `options` are the session's."""
+        path = ",".join((*schemas, settings.database_schema))
+        self._conninfo = connection_string(settings, search_path=path, **options)
         self._connection: AsyncConnection[Any] | None = None
 
     async def connection(self) -> AsyncConnection[Any]:

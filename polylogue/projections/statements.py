@@ -2,18 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import groupby
 from operator import itemgetter
+from typing import Any
 
 from psycopg.sql import SQL, Composed, Identifier
 
-from polylogue.projections.rows import ON_CONVERSATION, Append, Change, Row, RowChanges, Scalar, Table
+from polylogue.projections.rows import (
+    ON_CONVERSATION,
+    Add,
+    Append,
+    Change,
+    Key,
+    Row,
+    RowChanges,
+    Scalar,
+    Table,
+)
 
 _NULL_CHARACTER = "\x00"
 _REPLACEMENT = "\ufffd"
+_CHANGED = {
+    Append: "{name} = coalesce(t.{name}, '') || u.{name}",
+    Add: "{name} = coalesce(t.{name}, 0) + u.{name}",
+    type(None): "{name} = u.{name}",
+}
+
+Kind = type[Append] | type[Add] | type[None]
+Shape = tuple[tuple[str, Kind], ...]
 
 
 @dataclass(frozen=True)
@@ -23,86 +42,122 @@ class Statement:
 
 
 def statements(changes: RowChanges) -> Iterator[Statement]:
-    """In the order in which they must be executed. Rows come sorted by key, so that no two copies can deadlock."""
+    """In the order in which they must be executed. Tables and rows come sorted, so that no two copies can deadlock."""
     for table, conversations in changes.removals.items():
         yield Statement(_removal(table.name), [sorted(conversations)])
     for table, blanks in changes.blanks.items():
         for conversation_id, values in sorted(blanks.items()):
             shape = tuple(sorted(values))
             yield Statement(_blank(table.name, shape), [*(values[name] for name in shape), conversation_id])
-    for table, rows in changes.rows.items():
-        whole = sorted((key, row) for key, row in rows.items() if row.whole) if rows else []
+    for table, rows in _by_name(changes.rows):
+        whole = sorted(((key, row) for key, row in rows.items() if row.whole), key=itemgetter(0))
         if whole:
-            yield Statement(_insert(table), _columns([row for _, row in whole], tuple(table.columns)))
+            yield Statement(insertion(table), columns([row for _, row in whole], tuple(table.columns)))
         yield from _updates(table, {key: row for key, row in rows.items() if not row.whole})
+    for table, sums in _by_name(changes.sums):
+        yield Statement(_addition(table), _sums(table, sums))
     for refresh, keys in changes.refreshes.items():
         # The text is a constant of the projection's module.
         yield Statement(SQL(refresh.sql), [sorted(keys)])
 
 
-def _updates(table: Table, rows: dict[str, Row]) -> Iterator[Statement]:
+def _by_name(tables: Mapping[Table, Any]) -> Iterable[tuple[Table, Any]]:
+    return sorted(((table, rows) for table, rows in tables.items() if rows), key=lambda one: one[0].name)
+
+
+def _updates(table: Table, rows: dict[Key, Row]) -> Iterator[Statement]:
     shaped = sorted(
         (
-            tuple(sorted((name, isinstance(value, Append)) for name, value in row.values.items())),
-            key,
-            row,
-        )
-        for key, row in rows.items()
-        if row.values
+            (tuple(sorted((name, _kind(value).__name__) for name, value in row.values.items())), key, row)
+            for key, row in rows.items()
+            if row.values
+        ),
+        key=itemgetter(0, 1),
     )
-    for shape, group in groupby(shaped, key=itemgetter(0)):
+    for _, group in groupby(shaped, key=itemgetter(0)):
         members = list(group)
+        shape = tuple(sorted((name, _kind(value)) for name, value in members[0][2].values.items()))
         names = tuple(name for name, _ in shape)
+        keys = [key if isinstance(key, tuple) else (key,) for _, key, _ in members]
         yield Statement(
             _update(table, shape),
-            [[key for _, key, _ in members], *_columns([row for _, _, row in members], names)],
+            [
+                *(list(column) for column in zip(*keys, strict=True)),
+                *columns([row for _, _, row in members], names),
+            ],
         )
 
 
-def _columns(rows: Sequence[Row], names: tuple[str, ...]) -> list[list[Scalar]]:
-    return [[_storable(row.values[name]) for row in rows] for name in names]
+def _kind(value: Change) -> Kind:
+    return type(value) if isinstance(value, Append | Add) else type(None)
 
 
-def _storable(value: Change) -> Scalar:
+def columns(rows: Sequence[Row], names: tuple[str, ...]) -> list[list[Scalar]]:
+    """The values of the rows, column by column."""
+    return [[storable(row.values[name]) for row in rows] for name in names]
+
+
+def _sums(table: Table, sums: Mapping[tuple[Scalar, ...], Mapping[str, int]]) -> list[list[Scalar]]:
+    ordered = sorted(sums.items(), key=itemgetter(0))
+    keys = [[storable(key[place]) for key, _ in ordered] for place in range(len(table.keys))]
+    added = [name for name in table.columns if name not in table.keys]
+    numbers: list[list[Scalar]] = [[row.get(name, 0) for _, row in ordered] for name in added]
+    return [*keys, *numbers]
+
+
+def storable(value: Change) -> Scalar:
     """The value as Postgres can hold it: its text has no null character, models send one now and then."""
-    scalar = value.text if isinstance(value, Append) else value
-    return scalar.replace(_NULL_CHARACTER, _REPLACEMENT) if isinstance(scalar, str) else scalar
+    if isinstance(value, str):
+        return value.replace(_NULL_CHARACTER, _REPLACEMENT) if _NULL_CHARACTER in value else value
+    if isinstance(value, Append):
+        return storable(value.text)
+    return value.number if isinstance(value, Add) else value
 
 
 @cache
-def _insert(table: Table) -> Composed:
-    replaced = [name for name in table.columns if name != table.key and name not in table.kept]
+def insertion(table: Table) -> Composed:
+    """Inserts rows given as arrays, or replaces those that are there."""
+    replaced = [name for name in table.columns if name not in table.keys and name not in table.kept]
+    return _insert(table, tuple(table.columns), "{name} = EXCLUDED.{name}", replaced)
+
+
+@cache
+def _addition(table: Table) -> Composed:
+    added = [name for name in table.columns if name not in table.keys]
+    return _insert(table, (*table.keys, *added), "{name} = t.{name} + EXCLUDED.{name}", added)
+
+
+def _insert(table: Table, names: tuple[str, ...], assignment: str, changed: Sequence[str]) -> Composed:
+    conflict = SQL("DO UPDATE SET {}" if changed else "DO NOTHING")
     return SQL(
-        "INSERT INTO {table} ({columns}) SELECT * FROM unnest({arrays}) "
-        "ON CONFLICT ({key}) DO UPDATE SET {assignments}"
+        "INSERT INTO {table} AS t ({columns}) SELECT * FROM unnest({arrays}) ON CONFLICT ({key}) {conflict}"
     ).format(
         table=Identifier(table.name),
-        columns=SQL(", ").join(map(Identifier, table.columns)),
-        arrays=_arrays(table, tuple(table.columns)),
-        key=Identifier(table.key),
-        assignments=SQL(", ").join(
-            SQL("{name} = EXCLUDED.{name}").format(name=Identifier(name)) for name in replaced
+        columns=SQL(", ").join(map(Identifier, names)),
+        arrays=_arrays(table, names),
+        key=SQL(", ").join(map(Identifier, table.keys)),
+        conflict=conflict.format(
+            SQL(", ").join(SQL(assignment).format(name=Identifier(name)) for name in changed)
         ),
     )
 
 
 @cache
-def _update(table: Table, shape: tuple[tuple[str, bool], ...]) -> Composed:
+def _update(table: Table, shape: Shape) -> Composed:
     names = tuple(name for name, _ in shape)
+    keys = [Identifier(f"key_{place}") for place, _ in enumerate(table.keys)]
     return SQL(
-        "UPDATE {table} AS t SET {assignments} FROM unnest({arrays}) AS u(row_key, {columns}) "
-        "WHERE t.{key} = u.row_key"
+        "UPDATE {table} AS t SET {assignments} FROM unnest({arrays}) AS u({keys}, {columns}) WHERE {match}"
     ).format(
         table=Identifier(table.name),
-        assignments=SQL(", ").join(
-            SQL("{name} = coalesce(t.{name}, '') || u.{name}" if appended else "{name} = u.{name}").format(
-                name=Identifier(name)
-            )
-            for name, appended in shape
-        ),
-        arrays=SQL(", ").join([_array(table.columns[table.key]), _arrays(table, names)]),
+        assignments=SQL(", ").join(SQL(_CHANGED[kind]).format(name=Identifier(name)) for name, kind in shape),
+        arrays=_arrays(table, (*table.keys, *names)),
+        keys=SQL(", ").join(keys),
         columns=SQL(", ").join(map(Identifier, names)),
-        key=Identifier(table.key),
+        match=SQL(" AND ").join(
+            SQL("t.{} = u.{}").format(Identifier(name), key)
+            for name, key in zip(table.keys, keys, strict=True)
+        ),
     )
 
 
@@ -123,9 +178,5 @@ def _removal(table_name: str) -> Composed:
 
 
 def _arrays(table: Table, names: tuple[str, ...]) -> Composed:
-    return SQL(", ").join(_array(table.columns[name]) for name in names)
-
-
-def _array(postgres_type: str) -> Composed:
-    # The type is a constant of the projection's module.
-    return SQL("%s::{}[]").format(SQL(postgres_type))
+    # The types are constants of the projection's module.
+    return SQL(", ").join(SQL("%s::{}[]").format(SQL(table.type_of(name))) for name in names)

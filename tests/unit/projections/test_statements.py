@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from polylogue.projections.rows import Append, RowChanges, Table
+from polylogue.projections.rows import Add, Append, RowChanges, Table
 from polylogue.projections.statements import Statement, statements
 
 NOTES = Table(
@@ -97,3 +97,55 @@ def test_a_null_character_is_replaced_because_postgres_holds_none() -> None:
     (update,) = statements(changes)
 
     assert update.parameters == [["a"], ["x\ufffdy"]]
+
+
+SUMS = Table(
+    "sums",
+    key=("model_id", "day"),
+    columns={
+        "model_id": "text",
+        "day": "date",
+        "words": "bigint NOT NULL DEFAULT 0",
+        "answers": "bigint NOT NULL DEFAULT 0",
+    },
+)
+
+
+def test_sums_of_one_key_are_one_row_and_what_was_not_named_counts_nothing() -> None:
+    changes = RowChanges()
+    changes.add(SUMS, model_id="b", day="2026-03-01", words=2)
+    changes.add(SUMS, model_id="a", day="2026-03-02", words=5)
+    changes.add(SUMS, model_id="b", day="2026-03-01", words=3, answers=1)
+
+    (addition,) = statements(changes)
+
+    assert addition.parameters == [["a", "b"], ["2026-03-02", "2026-03-01"], [5, 5], [0, 1]]
+    assert '"words" = t."words" + EXCLUDED."words"' in _told(addition)
+    assert '("model_id", "day")' in _told(addition)
+
+
+def test_tables_that_conversations_share_are_written_in_one_order_whatever_came_first() -> None:
+    others = Table("another", key="day", columns={"day": "date", "n": "bigint NOT NULL DEFAULT 0"})
+    told = []
+    for tables in ((SUMS, others), (others, SUMS)):
+        changes = RowChanges()
+        for table in tables:
+            key = {"model_id": "a"} if table is SUMS else {}
+            changes.add(table, **key, day="2026-03-01")
+        told.append([_told(statement).split()[2] for statement in statements(changes)])
+
+    assert told[0] == told[1] == ['"another"', '"sums"']
+
+
+def test_a_number_is_added_to_what_the_row_holds() -> None:
+    changes = RowChanges()
+    changes.update(NOTES, "a", "c", size=Add(2))
+    changes.update(NOTES, "a", "c", size=Add(3))
+    changes.insert(NOTES, note_id="b", conversation_id="c", body="x", size=1)
+    changes.update(NOTES, "b", "c", size=Add(4))
+
+    insert, update = statements(changes)
+
+    assert insert.parameters == [["b"], ["c"], ["x"], [5]]
+    assert update.parameters == [["a"], [5]]
+    assert 'coalesce(t."size", 0) + u."size"' in _told(update)
