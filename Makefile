@@ -7,18 +7,27 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 LOCK_FLAGS := --universal --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links --python-version 3.11 --quiet
 
-.PHONY: help run stop test lint format types unit stack-tests faults bench lock clean
+WEB_SOURCES := $(shell git ls-files -co --exclude-standard web 2>/dev/null)
+
+.PHONY: help run stop web web-check test lint format types unit stack-tests faults bench lock clean
 
 help: ## List every target
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 run: $(VENV)/.run ## Set up and start everything; Ctrl-C stops all of it
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory web; \
+	  else echo "Node is missing, so the web UI is left out; install Node 20.19 or newer to have it."; fi
 	@exec $(BIN)/polylogue run
 
 stop: ## Stop what a `make run` elsewhere has left running
 	@if [ -x $(BIN)/polylogue ]; then $(BIN)/polylogue stack down; fi
 
-test: lint types ## Lint, types, and every test on the real stack
+web: web/dist/index.html ## Build the web UI (only where it has changed)
+
+web-check: web/node_modules/.locked ## Lint, types and tests of the web UI that need no server
+	@cd web && npm run --silent lint && npm run --silent types && npm run --silent unit
+
+test: lint types web web-check ## Lint, types, and every test on the real stack
 	@$(BIN)/python -m pytest
 
 lint: $(VENV)/.dev ## Ruff and the import rules
@@ -46,8 +55,15 @@ lock: $(VENV)/.bootstrap ## Resolve the dependencies anew into requirements/*.lo
 	@$(UV) pip compile $(LOCK_FLAGS) --extra local --extra analytics --extra dev --extra bench pyproject.toml -o requirements/bench.lock
 
 clean: stop ## Remove the environment, the local data and every cache
-	@rm -rf $(VENV) .polylogue .mypy_cache .ruff_cache .pytest_cache .hypothesis bench/results
+	@rm -rf $(VENV) web/dist web/node_modules .polylogue .mypy_cache .ruff_cache .pytest_cache .hypothesis bench/results
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+web/node_modules/.locked: web/package-lock.json
+	@command -v npm >/dev/null || { echo "Node is missing; install Node 20.19 or newer, with npm."; exit 1; }
+	@cd web && npm ci --loglevel=error && touch node_modules/.locked
+
+web/dist/index.html: web/node_modules/.locked $(WEB_SOURCES)
+	@cd web && npm run --silent build -- --logLevel warn
 
 $(VENV)/.bootstrap: requirements/bootstrap.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

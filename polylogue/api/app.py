@@ -15,6 +15,7 @@ from polylogue.api.errors import add_error_answers
 from polylogue.api.principal import LoopbackGuard, is_loopback, principal
 from polylogue.api.services import running_services
 from polylogue.api.trace import Trace
+from polylogue.api.web_ui import WebUi, built_ui
 from polylogue.infra.settings import Settings
 
 
@@ -41,6 +42,9 @@ def create_app(settings: Settings) -> FastAPI:
     for routes in (compare_stream.router, conversations.router, rounds_and_branches.router, models.router):
         app.include_router(routes, prefix="/api/v1")
         app.include_router(routes, prefix="/api", include_in_schema=False)
+    ui = built_ui(settings)
+    if ui is not None:
+        app.mount("/", WebUi(ui, settings))
     app.add_middleware(BodyLimit, most_bytes=most_body_bytes(settings))
     if is_loopback(settings.host):
         app.add_middleware(LoopbackGuard)

@@ -68,6 +68,11 @@ class Settings(BaseSettings):
     enable_media_responses: bool = True
     media_fetch_allow: Annotated[str, Field(pattern=_ORIGINS)] = ""
     media_fetch_timeout_s: Annotated[float, Field(gt=0)] = 300
+    media_validation_processes: Annotated[int, Field(ge=1, le=64)] = 2
+    media_validation_timeout_s: Annotated[float, Field(gt=0)] = 20
+    media_validation_memory_mb: Annotated[int, Field(ge=16)] = 1024
+    media_max_megapixels: Annotated[float, Field(gt=0)] = 40
+    media_max_frames: Annotated[int, Field(ge=1)] = 1000
 
     # The pipeline
     text_coalesce_ms: Annotated[float, Field(ge=0, le=1000)] = 5
@@ -83,6 +88,7 @@ class Settings(BaseSettings):
     webhook_deadline_s: Annotated[float, Field(gt=0)] = 3600
 
     # The API
+    web_dir: Path | None = None  # the built web UI; where it is not named, that of the package or of the checkout
     sse_keepalive_s: Annotated[float, Field(gt=0)] = 15
     command_timeout_s: Annotated[float, Field(gt=0)] = 5
     attachment_max_count: Annotated[int, Field(ge=0, le=32)] = 8

@@ -1,0 +1,68 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import type { PlacedEvent } from "../types/api";
+import { apply, EMPTY, type Turn } from "./turn";
+
+const place = { conversation_id: "c", turn_id: "t" };
+const id = (n: number) => n.toString().padStart(6, "0");
+const of = (n: number, model: string) => ({ ...place, id: id(n), model, response_id: `t-${model}` });
+
+const piece = fc.record({ model: fc.constantFrom("a", "b", "c"), content: fc.string() });
+
+const fold = (frames: readonly PlacedEvent[], from: Turn = EMPTY) =>
+  frames.reduce((turn, frame) => apply(turn, frame, 0), from);
+
+describe("apply", () => {
+  it("joins the pieces of each answer in order, whatever came between", () => {
+    fc.assert(
+      fc.property(fc.array(piece), (pieces) => {
+        const turn = fold(
+          pieces.map(({ model, content }, n) => ({ type: "chunk", content, ...of(n, model) })),
+        );
+        for (const answer of turn.answers) {
+          const own = pieces.filter((one) => one.model === answer.model).map((one) => one.content);
+          expect(answer.text).toBe(own.join(""));
+        }
+      }),
+    );
+  });
+
+  it("shows nothing twice when frames come again after a reconnect", () => {
+    fc.assert(
+      fc.property(fc.array(piece, { minLength: 1 }), fc.nat(), (pieces, drop) => {
+        const frames: PlacedEvent[] = pieces.map(({ model, content }, n) => ({
+          type: "chunk",
+          content,
+          ...of(n, model),
+        }));
+        const at = drop % frames.length;
+        expect(fold([...frames.slice(0, at + 1), ...frames])).toEqual(fold(frames));
+      }),
+    );
+  });
+
+  it("keeps the answers in the order of request", () => {
+    const frames: PlacedEvent[] = [
+      { type: "start", attempt: 1, ...of(1, "b") },
+      { type: "start", attempt: 1, ...of(2, "a") },
+      { type: "chunk", content: "x", ...of(3, "a") },
+    ];
+    expect(fold(frames).answers.map((answer) => answer.model)).toEqual(["b", "a"]);
+  });
+
+  it("keeps the partial text of an answer that was stopped", () => {
+    const turn = fold([
+      { type: "chunk", content: "half", ...of(1, "a") },
+      { type: "done", error: false, finish_reason: "cancelled", ...of(2, "a") },
+    ]);
+    expect(turn.answers[0]).toMatchObject({ phase: "cancelled", text: "half" });
+  });
+
+  it("takes a deleted medium from sight, and says why", () => {
+    const turn = fold([
+      { type: "media_pending", media_id: "m", media_type: "image", phase: "uploading", ...of(1, "a") },
+      { type: "media_deleted", media_id: "m", reason: "user", ...place, id: id(2) },
+    ]);
+    expect(turn.answers[0]?.media[0]).toMatchObject({ phase: "deleted", attachment: null, reason: "user" });
+  });
+});
