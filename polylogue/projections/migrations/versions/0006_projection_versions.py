@@ -48,6 +48,15 @@ def upgrade() -> None:
             PRIMARY KEY (projection, version, log_id, "partition", "offset")
         );
         COMMENT ON COLUMN projection_skips.version IS '0: every version';
+        CREATE TABLE projection_stops (
+            projection text NOT NULL,
+            version integer NOT NULL,
+            "partition" integer NOT NULL,
+            "offset" bigint NOT NULL,
+            reason text NOT NULL,
+            stopped_at timestamptz NOT NULL DEFAULT now(),
+            PRIMARY KEY (projection, version, "partition")
+        );
         CREATE TABLE projection_builders (
             projection text NOT NULL,
             version integer NOT NULL,
@@ -98,7 +107,7 @@ def downgrade() -> None:
             op.execute(f'DROP VIEW IF EXISTS "{table}"')
             op.execute(f'ALTER TABLE "{row.schema_name}"."{table}" SET SCHEMA "{schema}"')
         op.execute(f'DROP SCHEMA "{row.schema_name}" CASCADE')
-    op.execute("DROP TABLE projection_builders, projection_skips, projection_versions")
+    op.execute("DROP TABLE projection_builders, projection_stops, projection_skips, projection_versions")
 
 
 def _schema_name(schema: str, projection: str) -> str:
