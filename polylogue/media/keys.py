@@ -9,6 +9,7 @@ from polylogue.schemas.base import MediaType
 
 PRIVATE = "private/"  # outside the public policy and the CDN
 _DATE = re.compile(r"[0-9]{8}")
+_RENDITION_EXTENSIONS = {"webp": "webp", "thumbnail": "webp", "poster": "webp", "waveform": "json"}
 _EXTENSION = re.compile(r"[a-z0-9]{1,10}")
 
 
@@ -22,6 +23,16 @@ def object_key(  # noqa: PLR0917 (the arguments stand in the order of the key)
         raise ValueError(f"{ext!r} is not a file extension")
     folder = "/".join(_segment(part) for part in (media_type, conversation_id, model))
     return f"media/{folder}/{date_yyyymmdd}_{_segment(media_id)}.{ext}"
+
+
+def rendition_key(key: str, name: str) -> str:
+    """The key of a smaller version, beside its original. Raises ValueError for a name that is none."""
+    stem, dot, _ = key.rpartition(".")
+    if name not in _RENDITION_EXTENSIONS:
+        raise ValueError(f"{name!r} is no rendition")
+    if not dot or "/" not in stem:
+        raise ValueError(f"{key!r} is no key of a medium")
+    return f"{stem}.{name}.{_RENDITION_EXTENSIONS[name]}"
 
 
 def attachment_key(owner: str, turn_id: str, number: int, ext: str) -> str:

@@ -29,7 +29,17 @@ RefusalReason = Literal[
     "disabled", "bad_base64", "too_large", "quota_exceeded", "unsupported", "overloaded", "video_failed"
 ]
 RejectionReason = Literal[
-    "size_mismatch", "hash_mismatch", "unsupported_type", "too_large", "undecodable", "empty"
+    "size_mismatch",
+    "hash_mismatch",
+    "unsupported_type",
+    "unsupported_codec",
+    "too_large",
+    "too_many_pixels",
+    "too_many_frames",
+    "too_costly",  # its check would take more memory or time than one file may have
+    "truncated",
+    "undecodable",
+    "empty",
 ]
 MediaFailureReason = Literal["storage_unavailable", "expired", "missing_segments", "fetch_failed", "internal"]
 
