@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from polylogue.projections.conversation_messages import ConversationMessages
 from polylogue.projections.conversations import Conversations
+from polylogue.projections.gallery import Gallery
 from polylogue.projections.media_objects import MediaObjects
+from polylogue.projections.media_usage_daily import MediaUsageDaily
+from polylogue.projections.model_stats import ModelStats
 from polylogue.projections.protocol import Projection
+from polylogue.projections.search import Search
 
-PROJECTIONS: tuple[Projection, ...] = (Conversations(), ConversationMessages(), MediaObjects())
+PROJECTIONS: tuple[Projection, ...] = (
+    Conversations(),
+    ConversationMessages(),
+    MediaObjects(),
+    MediaUsageDaily(),
+    ModelStats(),
+    Search(),
+    Gallery(),
+)

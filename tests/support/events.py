@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Literal
 from uuid import uuid4
 
 from polylogue.infra.kafka import idempotent_producer, partition_for
@@ -17,6 +18,7 @@ from polylogue.schemas.clock import rfc3339
 from polylogue.schemas.codec import event_codec
 from polylogue.schemas.envelope import Event
 from polylogue.schemas.events import (
+    AnswerRated,
     CancelReason,
     ConversationDeleted,
     ConversationPinned,
@@ -132,6 +134,14 @@ class Story:
 
     def delete(self) -> None:
         self.from_command(ConversationDeleted())
+
+    def rate(self, turn_id: str, best: Answer | None = None, **thumbs: Literal["up", "down"]) -> None:
+        """Thumbs by the last part of the response's id: `n1="up"` is the turn's first answer's."""
+        data = AnswerRated(
+            best_response_id=best.response_id if best else None,
+            thumbs={f"{turn_id}-{name[1:]}": thumb for name, thumb in thumbs.items()},
+        )
+        self.from_command(data, turn_id=turn_id)
 
     def _outcome(self, claim: MediaClaim, data: Payload, retry: int) -> None:
         self.write(

@@ -11,7 +11,7 @@ from polylogue.projections.rows import Append, RowChanges, Table
 from polylogue.schemas.conversation_state import ConversationState
 from polylogue.schemas.envelope import Event
 
-Rows = dict[str, dict[str, Any]]
+Rows = dict[Any, dict[str, Any]]  # by key
 Tables = dict[str, Rows]
 
 
@@ -33,6 +33,12 @@ def carry_out(tables: Tables, changes: RowChanges) -> None:
                 for column, value in change.values.items():
                     before = rows[key][column] or ""
                     rows[key][column] = before + value.text if isinstance(value, Append) else value
+    for table, sums in changes.sums.items():
+        rows = _rows(tables, table)
+        for key, numbers in sums.items():
+            row = rows.setdefault(key, {})
+            for column, number in numbers.items():
+                row[column] = row.get(column, 0) + number
 
 
 def build(projection: Projection, batches: Iterable[Sequence[tuple[int, Event]]]) -> Tables:
