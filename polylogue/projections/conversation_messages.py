@@ -105,6 +105,10 @@ MEDIA_URLS = Refresh(
 _PLACES_A_ROUND = 1000
 
 
+# What a history is mostly made of.
+_TEXT = (TextAppended, ReasoningAppended)
+
+
 class ConversationMessages:
     name = "conversation_messages"
     version = 1
@@ -134,7 +138,9 @@ class ConversationMessages:
         changes = RowChanges()
         for seen in batch:
             event = seen.event
-            if isinstance(event.data, ConversationDeleted):
+            if type(event.data) in _TEXT:
+                _fold_answer(changes, event)
+            elif isinstance(event.data, ConversationDeleted):
                 changes.remove(MESSAGES, event.conversation_id)
                 changes.remove(MEDIA, event.conversation_id)
             elif isinstance(event.data, PromptSubmitted):
@@ -188,13 +194,13 @@ def _fold_answer(changes: RowChanges, event: Event) -> None:
         changes.update(MESSAGES, response_id, event.conversation_id, **values)
 
     match data:
-        case ResponseStarted():
-            # A new attempt begins the answer anew.
-            change(status="running", attempt=event.attempt, content="", reasoning=None)
         case TextAppended():
             change(content=Append(data.text))
         case ReasoningAppended():
             change(reasoning=Append(data.text))
+        case ResponseStarted():
+            # A new attempt begins the answer anew.
+            change(status="running", attempt=event.attempt, content="", reasoning=None)
         case ResponseCompleted():
             change(
                 status="completed",

@@ -31,6 +31,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import msgspec
+
 from polylogue.projections.rows import RowChanges, Table
 from polylogue.schemas.base import MediaType, Payload
 from polylogue.schemas.envelope import Event
@@ -47,8 +49,7 @@ class TurnProgress:
     finished: bool
 
 
-@dataclass(frozen=True, slots=True)
-class VisibleEvent:
+class VisibleEvent(msgspec.Struct, frozen=True):
     """An event that the reducer let pass, with what the reducer knew right after it."""
 
     event: Event

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from polylogue.projections.circumstances import TELLING, told
+from polylogue.projections.decoding import decode
 from polylogue.projections.protocol import TurnProgress, VisibleEvent
-from polylogue.schemas.codec import Garbage, NewerVersion, UnknownType, event_codec
+from polylogue.schemas.codec import Garbage, NewerVersion, UnknownType
 from polylogue.schemas.conversation_state import ConversationState
 from polylogue.schemas.envelope import Event
 from polylogue.schemas.events import LogCreated, PromptSubmitted
@@ -44,7 +45,7 @@ def read(records: Iterable[Record]) -> Readable:
     """Skipping what is unknown would make live tables differ from a replay by a newer version, so reading stops."""
     events: list[tuple[int, Event]] = []
     for record in records:
-        match event_codec.decode(record.value):
+        match decode(record.value):
             case Event() as event:
                 events.append((record.offset, event))
             case Garbage(reason=reason):
@@ -71,7 +72,9 @@ def reduce(
         if isinstance(event.data, LogCreated):
             continue
         conversation_id = event.conversation_id
-        state = states.setdefault(conversation_id, ConversationState())
+        state = states.get(conversation_id)
+        if state is None:
+            state = states[conversation_id] = ConversationState()
         verdict = admit(state, event, offset)
         if not verdict.visible:
             continue
@@ -87,7 +90,16 @@ def reduce(
                 turn_running=running[conversation_id],
                 turn=progress,
                 model=response.model if response else None,
-                **(told(state, event) if type(event.data) in TELLING else {}),
+                **told(state, event),
+            )
+            if type(event.data) in TELLING
+            else VisibleEvent(
+                event,
+                partition,
+                offset,
+                running[conversation_id],
+                progress,
+                response.model if response else None,
             )
         )
     return visible
