@@ -1,4 +1,4 @@
-"""`polylogue api | runner | media-agent | projector | webhooks | simulator`: one process of the system each."""
+"""`polylogue api | runner | media-agent | sweeper | projector | webhooks | simulator`: one process of the system each."""
 
 from __future__ import annotations
 
@@ -47,6 +47,11 @@ def runner() -> None:
 def media_agent() -> None:
     """Check the media that models make, and store them in S3."""
     _serve("media-agent", "polylogue.streams.media_agent", "kafka_bootstrap_servers")
+
+
+def sweeper() -> None:
+    """Send claims again that nobody finished, end the life of old media, remove what nobody is shown."""
+    _serve("sweeper", "polylogue.streams.sweeper", "kafka_bootstrap_servers")
 
 
 def projector() -> None:

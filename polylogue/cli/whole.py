@@ -23,7 +23,7 @@ READY_TIMEOUT_S = 60.0
 STOP_S = 10.0  # every process promises to end within this time
 SIMULATOR_STOP_S = 5.0
 SIMULATOR_PORT = 8089
-STOP_ORDER = ("api", "runner", "media-agent", "webhooks", "projector", "simulator")
+STOP_ORDER = ("api", "runner", "sweeper", "media-agent", "webhooks", "projector", "simulator")
 _SERVERS = {"kafka": "kafka_bootstrap_servers", "postgres": "database_url", "s3": "s3_endpoint_url"}
 
 
@@ -131,7 +131,7 @@ class Whole:
 
     def _programs(self) -> list[Program]:
         limits = {"runner": self._settings.runner_drain_s + STOP_S}
-        names = ["api", "runner", "media-agent", "projector"]
+        names = ["api", "runner", "media-agent", "projector", "sweeper"]
         if self._settings.webhook_url is not None:
             names.append("webhooks")
         programs = [

@@ -52,12 +52,45 @@ TAKEOVER = frozenset(
         "takeover.done",
     }
 )
+STORE = frozenset(
+    {
+        "store.upload_begun",  # multipart: S3 has given it an id
+        "store.part_stored",
+        "store.complete_before",
+        "store.completed",
+    }
+)
 AGENT = frozenset(
-    {"agent.segments_read", "agent.before_put", "agent.after_put", "agent.after_emit_before_ack"}
+    {
+        "agent.segments_read",
+        "agent.validated",
+        "agent.before_put",
+        "agent.after_put",
+        "agent.after_outcome_before_usage",
+        "agent.rendition_stored",
+        "agent.renditions_before_emit",
+        "agent.renditions_after_emit",
+        "agent.retried_emitted",
+        "agent.removal_before",
+        "agent.object_removed",  # one of a medium's
+        "agent.removed_before_emit",
+        "agent.after_emit_before_ack",  # all that the record asks for is done
+        "agent.acknowledged_before_commit",
+    }
 )
 # Of a conversation that is deleted while a turn runs.
 DELETION = frozenset({"deletion.turns_ended", "deletion.event_written", "deletion.requested"})
-CRASH_POINTS = RUNNER | TAKEOVER | AGENT | DELETION
+SWEEPER = frozenset(
+    {
+        "sweeper.claim_before",
+        "sweeper.claim_sent",
+        "sweeper.remove_before",
+        "sweeper.removed",
+        "sweeper.expire_before",
+        "sweeper.expire_sent",
+    }
+)
+CRASH_POINTS = RUNNER | TAKEOVER | STORE | AGENT | DELETION | SWEEPER
 
 
 @dataclass

@@ -68,6 +68,9 @@ class Settings(BaseSettings):
     enable_media_responses: bool = True
     media_fetch_allow: Annotated[str, Field(pattern=_ORIGINS)] = ""
     media_fetch_timeout_s: Annotated[float, Field(gt=0)] = 300
+    media_sweep_interval_s: Annotated[float, Field(gt=0)] = 60
+    media_remove_after_s: Annotated[float, Field(ge=0)] = 900
+    media_upload_abort_after_s: Annotated[float, Field(gt=0)] = 7200
     media_validation_processes: Annotated[int, Field(ge=1, le=64)] = 2
     media_validation_timeout_s: Annotated[float, Field(gt=0)] = 20
     media_validation_memory_mb: Annotated[int, Field(ge=16)] = 1024

@@ -22,6 +22,7 @@ from polylogue.infra.settings import Settings
 MAINS = {
     "runner": "polylogue.streams.runner",
     "media-agent": "polylogue.streams.media_agent",
+    "sweeper": "polylogue.streams.sweeper",
     "projector": "polylogue.projections.projector",
     "api": "polylogue.api.server",
     "webhooks": "polylogue.streams.webhooks",
