@@ -7,7 +7,20 @@ from typing import Annotated
 
 import typer
 
-from polylogue.cli import ask, child, doctor, problems, processes, stack, tables, topics, version, watch
+from polylogue.cli import (
+    ask,
+    aws,
+    child,
+    doctor,
+    problems,
+    processes,
+    stack,
+    tables,
+    topics,
+    usage,
+    version,
+    watch,
+)
 from polylogue.cli import run as everything
 
 app = typer.Typer(
@@ -29,10 +42,13 @@ app.command(rich_help_panel=_LOOK)(doctor.doctor)
 app.add_typer(stack.app, name="stack", rich_help_panel=_LOOK)
 app.add_typer(topics.app, name="topics", rich_help_panel=_LOOK)
 app.add_typer(tables.app, name="tables", rich_help_panel=_LOOK)
+app.add_typer(aws.app, name="aws", rich_help_panel=_LOOK)
+app.add_typer(usage.app, name="usage", rich_help_panel=_LOOK)
 app.command(rich_help_panel=_LOOK)(version.version)
 app.command(rich_help_panel=_PARTS)(processes.api)
 app.command(rich_help_panel=_PARTS)(processes.runner)
 app.command(rich_help_panel=_PARTS)(processes.media_agent)
+app.command(rich_help_panel=_PARTS)(processes.sweeper)
 app.command(rich_help_panel=_PARTS)(processes.projector)
 app.command(rich_help_panel=_PARTS)(processes.webhooks)
 app.command(rich_help_panel=_PARTS)(processes.simulator)
