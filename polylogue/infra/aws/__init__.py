@@ -1,0 +1,1 @@
+"""What the system needs of AWS, said as documents, compared with what is there, and made so."""
