@@ -50,12 +50,12 @@ def _inspected(container: Any, kind: MediaKind, limits: Limits, *, provenance: b
     declared_s = container.duration / av.time_base if container.duration else None
     watched = [stream for stream in (sound, film) if stream is not None]
     found = _Walk(container, watched)
-    if any(stream.index not in found.decoded for stream in watched):
-        return BROKEN
     if declared_s is not None and kind.format not in _LENGTH_IS_GUESSED:
         missing_s = declared_s - found.length_s
         if missing_s > max(_MISSING_S, declared_s * _MISSING_SHARE):
             return Refused(reason="truncated", message="The file ends too early; a part of it is missing.")
+    if found.damaged or any(stream.index not in found.decoded for stream in watched):
+        return BROKEN
     media_type: MediaType = "audio" if film is None else "video"
     file_format, content_type = kind.format, kind.content_type
     if film is None and kind.media_type == "video":
@@ -79,6 +79,7 @@ class _Walk:
 
     def __init__(self, container: Any, streams: list[Any]) -> None:
         self.decoded: dict[int, int] = {}
+        self.damaged = False
         self.size: tuple[int | None, int | None] = (None, None)
         self._begin_s: float | None = None
         self._end_s = 0.0
@@ -101,8 +102,13 @@ class _Walk:
         self._end_s = max(self._end_s, at_s + float((packet.duration or 0) * packet.time_base))
 
     def _decode(self, packet: Any) -> None:
-        for frame in packet.decode():
-            index = packet.stream.index
+        index = packet.stream.index
+        try:
+            frames = packet.decode()
+        except av.InvalidDataError:
+            self.damaged = True  # the length may still tell that the file was merely cut
+            return
+        for frame in frames:
             self.decoded[index] = self.decoded.get(index, 0) + 1
             if packet.stream.type == "video" and self.size == (None, None):
                 turned = frame.rotation % 180 != 0

@@ -120,27 +120,39 @@ def _is_mov(head: bytes) -> bool:
     return head[4:8] in (b"moov", b"mdat", b"wide", b"free", b"skip") and (b"moov" in head or b"mdat" in head)
 
 
+def adts_frame_length(header: bytes) -> int | None:
+    """The length of an AAC frame by its first seven bytes: layer 0, a known sample rate, longer than its header."""
+    if len(header) < 7 or header[0] != 0xFF or header[1] & 0xF6 != 0xF0:
+        return None
+    length = (header[3] & 0x03) << 11 | header[4] << 3 | header[5] >> 5
+    return length if header[2] >> 2 & 0x0F < 13 and length >= 7 else None
+
+
 def _is_aac(head: bytes) -> bool:
-    """An ADTS header: layer 0, a known sample rate, a frame at least as long as its header."""
-    if len(head) < 7 or head[0] != 0xFF or head[1] & 0xF6 != 0xF0:
-        return False
-    length = (head[3] & 0x03) << 11 | head[4] << 3 | head[5] >> 5
-    return head[2] >> 2 & 0x0F < 13 and length >= 7 and _repeats(head, length, 0xF6, 0xF0)
+    length = adts_frame_length(head[:7])
+    return length is not None and _repeats(head, length, 0xF6, 0xF0)
 
 
-def _is_mp3(head: bytes) -> bool:
+def id3_length(head: bytes) -> int | None:
+    """The length of the ID3 tag that a file begins with; 0 where there is none, None where it makes no sense."""
     if not head.startswith(b"ID3"):
-        return _is_mp3_frame(head, 0)
+        return 0
     if len(head) < 10 or head[3] not in (2, 3, 4) or any(byte & 0x80 for byte in head[6:10]):
-        return False
+        return None
     size = 0
     for byte in head[6:10]:
         size = size << 7 | byte
-    start = 10 + size + (10 if head[5] & 0x10 else 0)
+    return 10 + size + (10 if head[5] & 0x10 else 0)
+
+
+def _is_mp3(head: bytes) -> bool:
+    start = id3_length(head)
+    if start is None:
+        return False
     # Some writers pad the tag with zeros that its size does not count.
-    while start < len(head) and head[start] == 0:
+    while start and start < len(head) and head[start] == 0:
         start += 1
-    return start >= len(head) or _is_mp3_frame(head, start)
+    return (start >= len(head) and start > 0) or _is_mp3_frame(head, start)
 
 
 # kbit/s of layer III by the header's index: MPEG 1, then MPEG 2 and 2.5. 0 stands for "free", which nobody sends.
@@ -151,20 +163,24 @@ _BITRATES = (
 _SAMPLE_RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}
 
 
-def _is_mp3_frame(head: bytes, start: int) -> bool:
-    """A layer III frame whose successor, where the bytes reach that far, stands where its length says."""
-    header = head[start : start + 4]
+def mp3_frame_length(header: bytes) -> int | None:
+    """The length of a layer III frame by its first four bytes; None where they begin no frame."""
     if len(header) < 4 or header[0] != 0xFF or header[1] & 0xE6 != 0xE2:
-        return False
+        return None
     version, rate, index = header[1] >> 3 & 3, header[2] >> 4, header[2] >> 2 & 3
     if version not in _SAMPLE_RATES or index == 3:
-        return False
+        return None
     kbits = _BITRATES[0 if version == 3 else 1][rate]
     if kbits == 0:
-        return False
+        return None
     samples = 144 if version == 3 else 72
-    length = samples * kbits * 1000 // _SAMPLE_RATES[version][index] + (header[2] >> 1 & 1)
-    return _repeats(head, start + length, 0xE6, 0xE2)
+    return samples * kbits * 1000 // _SAMPLE_RATES[version][index] + (header[2] >> 1 & 1)
+
+
+def _is_mp3_frame(head: bytes, start: int) -> bool:
+    """A layer III frame whose successor, where the bytes reach that far, stands where its length says."""
+    length = mp3_frame_length(head[start : start + 4])
+    return length is not None and _repeats(head, start + length, 0xE6, 0xE2)
 
 
 def _repeats(head: bytes, at: int, mask: int, bits: int) -> bool:

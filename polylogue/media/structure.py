@@ -10,6 +10,8 @@ import os
 from collections.abc import Callable, Mapping
 from typing import BinaryIO
 
+from polylogue.media.sniff import adts_frame_length, id3_length, mp3_frame_length
+
 _MOST_STEPS = 5_000_000  # of a walk: a file of 100 MB that is made of headers has no more
 
 
@@ -181,11 +183,48 @@ def _width(first: int) -> int:
     return 9 - first.bit_length()
 
 
+def _mp3(file: _Reader) -> bool:
+    """The frames are counted: a first one that holds no sound may say how many there should be."""
+    position = id3_length(file.at(0, 10)) or 0
+    if position > file.size:
+        return True
+    while file.at(position, 1) == b"\0":  # padding that the tag's size does not count
+        position += 1
+    first = file.at(position, 200)
+    announced = 0
+    for mark in (b"Xing", b"Info"):
+        at = first.find(mark)
+        if at > 0 and len(first) >= at + 12 and first[at + 7] & 1:
+            announced = int.from_bytes(first[at + 8 : at + 12], "big")
+    frames, cut = _frames(file, position, 4, mp3_frame_length)
+    return cut or frames < announced
+
+
+def _aac(file: _Reader) -> bool:
+    return _frames(file, 0, 7, adts_frame_length)[1]
+
+
+def _frames(
+    file: _Reader, position: int, head_bytes: int, length_of: Callable[[bytes], int | None]
+) -> tuple[int, bool]:
+    """How many frames follow each other, and whether the last one is cut."""
+    for frames in range(_MOST_STEPS):
+        length = length_of(file.at(position, head_bytes))
+        if length is None:
+            return frames, False  # the end, or a tag behind it
+        position += length
+        if position > file.size:
+            return frames, True
+    return _MOST_STEPS, False
+
+
 _WALKS: Mapping[str, Callable[[_Reader], bool]] = {
     "png": _png,
     "webp": _riff,
     "gif": _gif,
     "avif": _iso,
+    "mp3": _mp3,
+    "aac": _aac,
     "wav": _wav,
     "ogg": _ogg,
     "m4a": _iso,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polylogue.media.keys import object_key
+from polylogue.media.keys import object_key, rendition_key
 
 NAMES = st.text(min_size=1, max_size=40, alphabet=st.characters(exclude_categories=["Cs"]))
 
@@ -46,3 +46,18 @@ def test_a_date_or_extension_of_another_form_is_refused(date: str, extension: st
 def test_an_empty_name_is_refused() -> None:
     with pytest.raises(ValueError):
         object_key("image", "", "m", "20260102", "i", "png")
+
+
+def test_a_rendition_lies_beside_its_original_under_the_same_stem() -> None:
+    key = object_key("image", "c1", "openai/gpt-4.1", "20260102", "m1", "webp")
+    stem = key.removesuffix("webp")
+    renditions = {rendition_key(key, name) for name in ("webp", "thumbnail", "poster", "waveform")}
+    assert len(renditions | {key}) == 5
+    assert all(rendition.startswith(stem) for rendition in renditions)
+    assert rendition_key(key, "waveform") == f"{stem}waveform.json"
+
+
+@pytest.mark.parametrize(("key", "name"), [("media/image/c/m/20260102_a.png", "huge"), ("nothing", "webp")])
+def test_a_rendition_of_nothing_or_of_an_unknown_name_has_no_key(key: str, name: str) -> None:
+    with pytest.raises(ValueError):
+        rendition_key(key, name)
