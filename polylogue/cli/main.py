@@ -11,6 +11,7 @@ from polylogue.cli import (
     ask,
     aws,
     child,
+    dlq,
     doctor,
     problems,
     processes,
@@ -43,6 +44,7 @@ app.add_typer(stack.app, name="stack", rich_help_panel=_LOOK)
 app.add_typer(topics.app, name="topics", rich_help_panel=_LOOK)
 app.add_typer(tables.app, name="tables", rich_help_panel=_LOOK)
 app.add_typer(aws.app, name="aws", rich_help_panel=_LOOK)
+app.add_typer(dlq.app, name="dlq", rich_help_panel=_LOOK)
 app.add_typer(usage.app, name="usage", rich_help_panel=_LOOK)
 app.command(rich_help_panel=_LOOK)(version.version)
 app.command(rich_help_panel=_PARTS)(processes.api)
