@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,17 @@ from polylogue.projections.rows import RowChanges
 from polylogue.projections.statements import statements
 from polylogue.schemas.conversation_state import ConversationState
 from polylogue.schemas.envelope import Event
+
+Write = Callable[[AsyncConnection[Any], RowChanges, AbstractSet[str]], Awaitable[None]]
+"""Carries out the changes; it is told which conversations were there before the batch."""
+
+_decode_state = msgspec.json.Decoder(ConversationState).decode
+
+
+async def execute(connection: AsyncConnection[Any], changes: RowChanges, _known: AbstractSet[str]) -> None:
+    """Never a COPY: a client that stands still in one is ended by no time-out of Postgres."""
+    for statement in statements(changes):
+        await connection.execute(statement.sql, statement.parameters)
 
 
 class _InapplicableError(Exception):
@@ -36,26 +48,30 @@ async def apply_batch(
     projection: Projection,
     checkpoint: Checkpoint,
     records: Sequence[Record],
+    *,
+    skips: AbstractSet[int] = frozenset(),
+    write: Write = execute,
 ) -> Applied:
-    """Applies records that begin at the checkpoint, in order.
+    """Applies records that begin at the checkpoint, in order, but for those at the offsets in `skips`.
 
-    Raises PartitionLostError, and psycopg.OperationalError where the transaction may be tried again.
+    Raises PartitionLostError, and psycopg.Error where the transaction may be tried again.
     """
-    readable = read(records)
+    readable = read(record for record in records if record.offset not in skips) if skips else read(records)
     events, end = list(readable.events), records[-1].offset + 1
     if readable.refusal is not None:
         end = readable.refusal.offset
     if end == checkpoint.next_offset:
         return Applied(checkpoint, readable.refusal)
     try:
-        return Applied(await _commit(connection, projection, checkpoint, events, end), readable.refusal)
+        advanced = await _commit(connection, projection, checkpoint, events, end, write=write)
+        return Applied(advanced, readable.refusal)
     except _InapplicableError as error:
         if len(events) == 1:
             return await _stop_before(connection, projection, checkpoint, Refusal(events[0][0], str(error)))
     # Which event it is shows when they are tried in ever smaller batches.
     half = len(events) // 2
     for part in (records[:half], records[half:]):
-        applied = await apply_batch(connection, projection, checkpoint, part)
+        applied = await apply_batch(connection, projection, checkpoint, part, skips=skips, write=write)
         if applied.refusal is not None:
             return applied
         checkpoint = applied.checkpoint
@@ -76,20 +92,22 @@ async def _commit(
     checkpoint: Checkpoint,
     events: Sequence[tuple[int, Event]],
     next_offset: int,
+    *,
+    write: Write = execute,
 ) -> Checkpoint:
     async with connection.transaction():
         # First, so that a copy which has lost the partition does nothing more, and the states read are the latest.
         advanced = await advance(connection, checkpoint, next_offset)
         conversations = conversations_of(events)
         states = await _load_states(connection, checkpoint, conversations)
+        known = frozenset(states)
         changes = _fold(projection, states, events, checkpoint.partition)
         try:
-            for statement in statements(changes):
-                await connection.execute(statement.sql, statement.parameters)
+            await write(connection, changes, known)
         except (psycopg.DataError, psycopg.IntegrityError) as error:
             # Its text would quote the row.
             raise _InapplicableError(f"Postgres refuses its row ({type(error).__name__})") from None
-        await _store_states(connection, checkpoint, {name: states[name] for name in conversations})
+        await _store_states(connection, checkpoint, states)
     return advanced
 
 
@@ -122,8 +140,7 @@ async def _load_states(
         " WHERE projection = %s AND version = %s AND conversation_id = ANY(%s)",
         [checkpoint.projection, checkpoint.version, list(conversations)],
     )
-    stored = {row[0]: msgspec.json.decode(row[1], type=ConversationState) async for row in cursor}
-    return {name: stored.get(name) or ConversationState() for name in conversations}
+    return {row[0]: _decode_state(row[1]) async for row in cursor}
 
 
 async def _store_states(

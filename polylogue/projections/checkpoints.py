@@ -15,6 +15,10 @@ class PartitionLostError(Exception):
     """Another copy has advanced the checkpoint: this one's rows must be rolled back and its partition dropped."""
 
 
+class NotLiveError(Exception):
+    """The version has no tables any more, or is paused, or is still being built by somebody else."""
+
+
 class CheckpointRefusedError(Exception):
     """The checkpoint does not belong to the log that is there; the message is a sentence that says what to do."""
 
@@ -31,8 +35,16 @@ class Checkpoint:
 async def take(connection: AsyncConnection[Any], projection: Projection, head: LogHead) -> Checkpoint:
     """The checkpoint of the partition whose head is given; made at first sight. Runs in the caller's transaction.
 
-    Raises CheckpointRefusedError where it cannot be continued from.
+    Raises CheckpointRefusedError where it cannot be continued from, NotLiveError where the version is not to be written.
     """
+    # Held to the end of the transaction, so that no checkpoint is made for tables that somebody is dropping.
+    cursor = await connection.execute(
+        "SELECT paused FROM projection_versions WHERE projection = %s AND version = %s FOR SHARE",
+        [projection.name, projection.version],
+    )
+    registered = await cursor.fetchone()
+    if registered is None or registered[0]:
+        raise NotLiveError(f"{projection.name} v{projection.version}")
     if head.log_id is not None:
         await connection.execute(
             'INSERT INTO projection_checkpoints (projection, version, "partition", log_id, next_offset)'
@@ -61,13 +73,13 @@ def refuse(checkpoint: Checkpoint, head: LogHead) -> str | None:
         return (
             f"{place} is log {head.log_id}, but the tables of {checkpoint.projection} were built from log"
             f" {checkpoint.log_id}: the topic was made anew; bring the former topic back, or let the tables be built"
-            " from the new one by naming an unused DATABASE_SCHEMA."
+            f" from the new one with: polylogue projections reset {checkpoint.projection}."
         )
     if checkpoint.next_offset > head.end:
         return (
             f"{place} ends at offset {head.end}, but the tables of {checkpoint.projection} were built up to offset"
             f" {checkpoint.next_offset}: the log has lost its end; restore it, or let the tables be built from what"
-            " is left by naming an unused DATABASE_SCHEMA."
+            f" is left with: polylogue projections reset {checkpoint.projection}."
         )
     if checkpoint.next_offset < head.beginning:
         return (

@@ -20,6 +20,7 @@ from polylogue.projections.batches import Applied, apply_batch
 from polylogue.projections.checkpoints import (
     Checkpoint,
     CheckpointRefusedError,
+    NotLiveError,
     PartitionLostError,
     advance,
     take,
@@ -29,20 +30,25 @@ from polylogue.projections.patience import Patience
 from polylogue.projections.protocol import Projection
 from polylogue.projections.reduction import Refusal
 from polylogue.projections.session import Session
+from polylogue.projections.stops import forget_stop, remember_stop
+from polylogue.projections.versions import Skip, Version, skipped
 
 POLL_MS = 100  # records end the wait at once; this is how soon a new assignment or a stop is noticed
 FETCH_MAX_WAIT_MS = 50  # a partition after a seek waits out the fetch under way
 BATCH_RECORDS = 2000
+ATTEMPTS = 3  # for a record that cannot be applied, before its partition stops
 REPORT_INTERVAL_S = 1.0  # the group's offsets are for lag monitoring only
 LEAVE_TIMEOUT_S = 5.0
 
 STOPPED = Gauge(
     "polylogue_projector_stopped_partitions",
     "Partitions that this process owns and has stopped at a record it cannot apply, or at a foreign log.",
-    ["projection"],
+    ["projection", "version"],
 )
 APPLIED = Counter(
-    "polylogue_projector_records_total", "Records of conversation-events carried into tables.", ["projection"]
+    "polylogue_projector_records_total",
+    "Records of conversation-events carried into tables.",
+    ["projection", "version"],
 )
 
 log = get_logger(__name__)
@@ -55,19 +61,26 @@ def group_id(settings: Settings, projection: Projection) -> str:
 class Follower(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships no types
     """Owns what the group assigns to it, from the table's checkpoint on, for as long as it is assigned."""
 
-    def __init__(self, settings: Settings, projection: Projection, stop: asyncio.Event) -> None:
+    def __init__(
+        self, settings: Settings, projection: Projection, version: Version, stop: asyncio.Event
+    ) -> None:
         self._settings = settings
         self._projection = projection
+        self._orders = version.orders
+        self._paused = version.paused
+        self._skips: Sequence[Skip] = ()
         self._stop = stop
-        self._session = Session(settings)
+        self._session = Session(settings, version.schema_name)
+        self._labels = (projection.name, str(projection.version))
         self._owned: dict[TopicPartition, Checkpoint] = {}
         self._stopped: set[TopicPartition] = set()
+        self._attempts: dict[TopicPartition, int] = {}
         self._unreported: dict[TopicPartition, int] = {}
         self._next_report = 0.0
+        self._renewed = False
         self._log = log.bind(projection=projection.name, version=projection.version)
         self._postgres = Patience("postgres", stop, self._log)
         self._kafka = Patience("kafka", stop, self._log)
-        self._tables = Patience("tables", stop, self._log)
         self._log_names = Patience("log_name", stop, self._log)
         self._topic = topic_name(settings, CONVERSATION_EVENTS)
 
@@ -81,6 +94,13 @@ class Follower(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
                 await self._step(consumer)
         finally:
             await self._leave(consumer)
+
+    def obey(self, version: Version, skips: Sequence[Skip]) -> None:
+        """Takes note of what operators have decided; whatever had stopped is tried again after a new order."""
+        self._skips = skips
+        if version.orders != self._orders:
+            self._orders, self._paused = version.orders, version.paused
+            self._renewed = True
 
     async def _join(self) -> AIOKafkaConsumer | None:
         session_ms = self._settings.kafka_session_timeout_ms
@@ -117,11 +137,20 @@ class Follower(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
     def _forget_all(self) -> None:
         self._owned.clear()
         self._stopped.clear()
+        self._attempts.clear()
         self._unreported.clear()
-        STOPPED.labels(self._projection.name).set(0)
+        STOPPED.labels(*self._labels).set(0)
 
     async def _step(self, consumer: AIOKafkaConsumer) -> None:
-        await self._take_assigned(consumer)
+        if self._renewed:
+            self._renewed = False
+            self._forget_all()
+            consumer.resume(*consumer.paused())
+        if self._paused:
+            consumer.pause(*consumer.assignment())
+            self._owned.clear()
+        else:
+            await self._take_assigned(consumer)
         try:
             batches = await consumer.getmany(timeout_ms=POLL_MS, max_records=BATCH_RECORDS)
         except NoOffsetForPartitionError:
@@ -164,21 +193,18 @@ class Follower(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
             try:
                 async with self._session.transaction() as connection:
                     checkpoint = await take(connection, self._projection, heads[place.partition])
+                    await forget_stop(connection, checkpoint)
                 consumer.seek(place, checkpoint.next_offset)
             except CheckpointRefusedError as error:
-                self._halt(consumer, place, Refusal(heads[place.partition].end, str(error)))
+                await self._halt(consumer, place, Refusal(heads[place.partition].end, str(error)))
+            except NotLiveError:
+                return  # the next look at the versions ends or pauses this follower
             except IllegalStateError:
                 return  # revoked meanwhile
-            except psycopg.errors.UndefinedTable:
-                schema = self._settings.database_schema
-                missing = LookupError(f"schema {schema} has no tables yet; `polylogue run` makes them")
-                await self._tables.wait(missing)
-                return
-            except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            except psycopg.Error as error:
                 await self._postgres.wait(error)
                 return
             else:
-                self._tables.over()
                 self._postgres.over()
                 self._owned[place] = checkpoint
 
@@ -198,23 +224,27 @@ class Follower(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
             except PartitionLostError as error:
                 self._lose(place, checkpoint, error)
                 return
-            except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            except psycopg.Error as error:
+                # All of them: away, restarted, full, deadlocked, ended by a time-out, of a missing right or table.
                 await self._postgres.wait(error)
                 continue
             self._postgres.over()
-            APPLIED.labels(self._projection.name).inc(
+            APPLIED.labels(*self._labels).inc(
                 sum(record.offset < applied.checkpoint.next_offset for record in records)
             )
             if self._owned.get(place) is checkpoint:
                 self._owned[place] = applied.checkpoint
                 self._unreported[place] = applied.checkpoint.next_offset
                 if applied.refusal is not None:
-                    self._halt(consumer, place, applied.refusal)
+                    await self._refuse(consumer, place, applied.refusal)
+                else:
+                    self._attempts.pop(place, None)
             return
 
     async def _try(self, checkpoint: Checkpoint, records: Sequence[ConsumerRecord]) -> Applied:
         connection = await self._session.connection()
-        return await apply_batch(connection, self._projection, checkpoint, records)
+        skips = skipped(self._skips, checkpoint.log_id, checkpoint.partition)
+        return await apply_batch(connection, self._projection, checkpoint, records, skips=skips)
 
     async def _pass_markers(self, consumer: AIOKafkaConsumer, place: TopicPartition) -> None:
         """Moves the checkpoint over what is no record, so that one at the log's end says so.
@@ -235,7 +265,7 @@ class Follower(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
             return
         except PartitionLostError as error:
             self._lose(place, checkpoint, error)
-        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+        except psycopg.Error as error:
             await self._postgres.wait(error)
         else:
             self._postgres.over()
@@ -248,11 +278,19 @@ class Follower(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         if self._owned.get(place) is checkpoint:
             del self._owned[place]
 
-    def _halt(self, consumer: AIOKafkaConsumer, place: TopicPartition, refusal: Refusal) -> None:
+    async def _refuse(self, consumer: AIOKafkaConsumer, place: TopicPartition, refusal: Refusal) -> None:
+        """Tries the record again, from the start of whatever may have gone wrong, and then stops."""
+        self._attempts[place] = self._attempts.get(place, 0) + 1
+        if self._attempts[place] >= ATTEMPTS:
+            await self._halt(consumer, place, refusal)
+        else:
+            self._owned.pop(place, None)
+
+    async def _halt(self, consumer: AIOKafkaConsumer, place: TopicPartition, refusal: Refusal) -> None:
         """Stops the partition at the record, loudly; the others go on."""
         self._owned.pop(place, None)
         self._stopped.add(place)
-        STOPPED.labels(self._projection.name).set(len(self._stopped))
+        STOPPED.labels(*self._labels).set(len(self._stopped))
         self._log.error(
             "partition_stopped",
             topic=place.topic,
@@ -260,6 +298,12 @@ class Follower(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
             offset=refusal.offset,
             reason=refusal.reason,
         )
+        try:
+            async with self._session.transaction() as connection:
+                await remember_stop(connection, self._projection, place.partition, refusal)
+        except psycopg.Error as error:
+            # It is for those who ask; the alarm has been raised.
+            self._log.warning("stop_not_recorded", reason=type(error).__name__)
         if place in consumer.assignment():
             consumer.seek(place, refusal.offset)  # a paused partition without a position would be an error
             consumer.pause(place)

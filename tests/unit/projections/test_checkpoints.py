@@ -29,7 +29,7 @@ def test_another_log_is_refused_and_both_are_named() -> None:
     assert refusal is not None
     assert "partition 2 of conversation-events is log bbbb" in refusal
     assert "log aaaa" in refusal
-    assert "DATABASE_SCHEMA" in refusal
+    assert "polylogue projections reset conversations" in refusal
 
 
 def test_an_offset_past_the_head_is_refused_and_both_are_named() -> None:
@@ -38,7 +38,7 @@ def test_an_offset_past_the_head_is_refused_and_both_are_named() -> None:
     assert refusal is not None
     assert "ends at offset 49" in refusal
     assert "offset 50" in refusal
-    assert "DATABASE_SCHEMA" in refusal
+    assert "polylogue projections reset conversations" in refusal
 
 
 def test_records_removed_before_they_were_read_are_a_refusal() -> None:
