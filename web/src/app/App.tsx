@@ -1,7 +1,8 @@
-// The frame around every page: providers, navigation, routes.
+// Providers and routes.
 import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
 import { BrowserRouter, Route, Routes } from "react-router";
 import { ComparePage } from "../features/compare/ComparePage";
+import { Layout } from "./Layout";
 
 const queries = new QueryClient({ defaultOptions: { queries: { staleTime: 10_000 } } });
 
@@ -10,7 +11,10 @@ export function App() {
     <QueryClientProvider client={queries}>
       <BrowserRouter>
         <Routes>
-          <Route path="*" element={<ComparePage />} />
+          <Route element={<Layout />}>
+            {/* One element for both addresses: a new comparison becomes a conversation without starting anew. */}
+            <Route path="/:c?/:id?" element={<ComparePage />} />
+          </Route>
         </Routes>
       </BrowserRouter>
     </QueryClientProvider>

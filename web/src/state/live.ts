@@ -1,7 +1,7 @@
 // A turn that runs now, outside React: reads its stream, reduces it, and tells whoever looks once a painted frame.
-import { ask, type Link } from "../client/stream";
+import { ask, follow, type Link, type StreamHooks } from "../client/stream";
 import type { PlacedEvent } from "../types/api";
-import { Cell } from "./store";
+import { Cell, type Schedule } from "./store";
 import { apply, EMPTY, type Turn } from "./turn";
 
 export interface Live {
@@ -9,27 +9,33 @@ export interface Live {
   readonly link: Link;
   /** A refusal, in words for the reader; null while all is well. */
   readonly problem: string | null;
-}
-
-export interface Prompt {
-  input_data: string;
-  models: readonly string[];
-  conversation_id?: string;
-  system?: string;
+  /** The refusal's code, where the API gave one. */
+  readonly code: string | null;
 }
 
 export class LiveTurn {
   readonly live: Cell<Live>;
   readonly #over = new AbortController();
+  readonly #hooks: StreamHooks;
 
-  constructor(private readonly now: () => number = () => performance.now()) {
-    this.live = new Cell<Live>({ turn: EMPTY, link: "connecting", problem: null });
+  constructor(
+    seed: Turn = EMPTY,
+    private readonly now: () => number = Date.now,
+    schedule?: Schedule,
+  ) {
+    const first: Live = { turn: seed, link: "connecting", problem: null, code: null };
+    this.live = schedule ? new Cell<Live>(first, schedule) : new Cell<Live>(first);
+    this.#hooks = { onLink: (link) => this.live.set({ ...this.live.get(), link }) };
   }
 
-  /** Sends the prompt and reads to the end of its turn. Raises nothing: what goes wrong is in `live`. */
-  async ask(prompt: Prompt, key: string): Promise<void> {
-    const onLink = (link: Link) => this.live.set({ ...this.live.get(), link });
-    await this.#read(ask("/compare-stream", prompt, key, this.#over.signal, { onLink }));
+  /** Sends a prompt, a retry or a further model, and reads to the end of the turn. What goes wrong is in `live`. */
+  ask(path: string, body: unknown, key: string): Promise<void> {
+    return this.#read(ask(path, body, key, this.#over.signal, this.#hooks));
+  }
+
+  /** Goes on with a turn that runs already. */
+  follow(conversationId: string, turnId: string): Promise<void> {
+    return this.#read(follow({ conversationId, turnId }, this.#over.signal, this.#hooks));
   }
 
   /** Reads no more; the models go on. */
@@ -44,8 +50,9 @@ export class LiveTurn {
         this.live.set({ ...held, turn: apply(held.turn, frame, this.now()) });
       }
     } catch (error) {
-      const problem = error instanceof Error ? error.message : "Something went wrong.";
-      this.live.set({ ...this.live.get(), link: "ended", problem });
+      const problem = error instanceof Error ? error.message : "Something went wrong; reload the page.";
+      const code = error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : null;
+      this.live.set({ ...this.live.get(), link: "ended", problem, code });
     }
   }
 }

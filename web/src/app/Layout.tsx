@@ -1,0 +1,44 @@
+// The frame around every page: a way past it, the navigation, and whether the network is there.
+import { useState, useSyncExternalStore } from "react";
+import { Outlet } from "react-router";
+import { Sidebar } from "../features/history/Sidebar";
+import "./layout.css";
+
+export function Layout() {
+  const [open, setOpen] = useState(false);
+  const online = useSyncExternalStore(
+    (tell) => {
+      window.addEventListener("online", tell);
+      window.addEventListener("offline", tell);
+      return () => {
+        window.removeEventListener("online", tell);
+        window.removeEventListener("offline", tell);
+      };
+    },
+    () => navigator.onLine,
+  );
+  return (
+    <div className="layout">
+      <a className="skip" href="#main">
+        Skip to the answers
+      </a>
+      <header className="top">
+        <button type="button" aria-expanded={open} aria-controls="side" onClick={() => setOpen(!open)}>
+          Menu
+        </button>
+        <strong>Polylogue</strong>
+      </header>
+      <div id="side" className={open ? "side open" : "side"}>
+        <Sidebar />
+      </div>
+      <main id="main" tabIndex={-1}>
+        {!online && (
+          <p role="status" className="banner">
+            You are offline. What is here stays readable; answers go on when the network is back.
+          </p>
+        )}
+        <Outlet />
+      </main>
+    </div>
+  );
+}

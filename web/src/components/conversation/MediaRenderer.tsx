@@ -1,0 +1,144 @@
+// One medium of an answer: its place while it comes, then the picture, the sound or the film, or why there is none.
+import { useState } from "react";
+import type { MediaAttachment, MediaKind } from "../../types/conversation";
+import type { Medium, MediumPhase } from "../../state/turn";
+import { renew } from "../../client/media";
+import { AudioPlayer } from "./AudioPlayer";
+import "../../styles/conversation.css";
+
+interface Props {
+  medium: Medium;
+  /** What was asked for: the best description of a generated picture that there is. */
+  alt: string;
+  onOpen?: (medium: Medium) => void;
+}
+
+const NAMES: Record<MediaKind, string> = { image: "Picture", audio: "Sound", video: "Film" };
+const PHASES: Record<MediumPhase, string> = {
+  generating: "is being made",
+  uploading: "is being checked and stored",
+  ready: "",
+  failed: "could not be shown",
+  deleted: "was deleted",
+  expired: "has expired",
+};
+
+export function MediaRenderer({ medium, alt, onOpen }: Props) {
+  const shape = aspect(medium);
+  if (medium.phase !== "ready" || !medium.attachment) {
+    const waiting = medium.phase === "generating" || medium.phase === "uploading";
+    return (
+      <div
+        className={`media-container ${medium.type}-container ${waiting ? "media-loading" : "media-error"}`}
+        style={waiting ? shape : undefined}
+        data-phase={medium.phase}
+      >
+        <p>
+          {NAMES[medium.type]} {PHASES[medium.phase]}
+          {medium.reason ? `: ${medium.reason}` : waiting ? "…" : "."}
+        </p>
+      </div>
+    );
+  }
+  return <Ready medium={medium} attachment={medium.attachment} alt={alt} {...(onOpen ? { onOpen } : {})} />;
+}
+
+function Ready({ medium, attachment, alt, onOpen }: Props & { attachment: MediaAttachment }) {
+  const [renewed, setRenewed] = useState<MediaAttachment | null>(null);
+  const [broken, setBroken] = useState(false);
+  const shown = renewed ?? attachment;
+
+  /** A signed address ends its life while a page stays open: one silent new one, then the truth. */
+  function failed() {
+    if (renewed || !attachment.media_id) {
+      setBroken(true);
+      return;
+    }
+    renew(attachment.media_id).then(
+      (fresh) => setRenewed({ ...attachment, ...fresh }),
+      () => setBroken(true),
+    );
+  }
+
+  if (broken) {
+    return (
+      <div className={`media-container ${medium.type}-container media-error`} data-phase="broken">
+        <p>{NAMES[medium.type]} could not be loaded. Check the connection, then try again.</p>
+        <button
+          type="button"
+          onClick={() => {
+            setRenewed(null);
+            setBroken(false);
+          }}
+        >
+          Try again
+        </button>
+      </div>
+    );
+  }
+  return (
+    <figure className={`media-container ${medium.type}-container`} data-phase="ready">
+      {medium.type === "image" && (
+        <button type="button" className="media-open" onClick={() => onOpen?.(medium)} aria-label={`Enlarge: ${alt}`}>
+          <img
+            src={rendition(shown, "webp") ?? shown.url}
+            alt={alt}
+            loading="lazy"
+            decoding="async"
+            style={aspect(medium)}
+            onError={failed}
+          />
+        </button>
+      )}
+      {medium.type === "audio" && <AudioPlayer attachment={shown} label={`Sound: ${alt}`} onError={failed} />}
+      {medium.type === "video" && (
+        <video
+          src={shown.url}
+          poster={rendition(shown, "poster")}
+          controls
+          playsInline
+          preload="metadata"
+          style={aspect(medium)}
+          aria-label={`Film: ${alt}`}
+          onError={failed}
+        />
+      )}
+      <figcaption>
+        <span>{facts(shown)}</span>
+        <a href={downloadHref(shown)} download>
+          Download
+        </a>
+      </figcaption>
+    </figure>
+  );
+}
+
+export function rendition(attachment: MediaAttachment, name: string): string | undefined {
+  return attachment.renditions?.find((one) => one.name === name)?.url;
+}
+
+function aspect(medium: Medium): { aspectRatio: string } | undefined {
+  const { width, height } = medium;
+  if (width && height) return { aspectRatio: `${width} / ${height}` };
+  if (medium.type === "audio") return undefined;
+  return { aspectRatio: medium.type === "video" ? "16 / 9" : "1 / 1" };
+}
+
+function downloadHref(attachment: MediaAttachment): string {
+  const id = attachment.media_id;
+  return id ? `/api/v1/media/${encodeURIComponent(id)}/content` : attachment.url;
+}
+
+export function facts(attachment: MediaAttachment): string {
+  const parts = [attachment.format.toUpperCase()];
+  if (attachment.width && attachment.height) parts.push(`${attachment.width} × ${attachment.height}`);
+  if (attachment.duration_ms) parts.push(`${(attachment.duration_ms / 1000).toFixed(1)} s`);
+  if (attachment.size_bytes) parts.push(bytes(attachment.size_bytes));
+  return parts.join(" · ");
+}
+
+export function bytes(size: number): string {
+  if (size < 1000) return `${size} B`;
+  if (size < 1_000_000) return `${(size / 1000).toFixed(0)} KB`;
+  return `${(size / 1_000_000).toFixed(1)} MB`;
+}

@@ -1,0 +1,127 @@
+// One model's answer: a header that says how it stands and what can be done, and what it said.
+import { useEffect, useRef } from "react";
+import { CopyButton } from "../../components/ui/CopyButton";
+import { MessageBubble } from "../../components/conversation/MessageBubble";
+import { ended, type Answer, type AnswerPhase, type Medium } from "../../state/turn";
+
+const STATUS: Record<AnswerPhase, string> = {
+  waiting: "Waiting",
+  queued: "In line",
+  answering: "Answering",
+  finished: "Done",
+  failed: "Failed",
+  cancelled: "Stopped",
+};
+
+export interface AnswerActions {
+  onStop: (answer: Answer) => void;
+  onRetry: (answer: Answer) => void;
+  onBreakOut: (answer: Answer) => void;
+  onBest: (answer: Answer) => void;
+  onOpen: (answer: Answer, medium: Medium) => void;
+}
+
+interface Props {
+  answer: Answer;
+  prompt: string;
+  /** What to call the model: its name, or a letter while judging blind. */
+  name: string;
+  best: boolean;
+  busy: boolean;
+  actions: AnswerActions;
+}
+
+export function AnswerCard({ answer, prompt, name, best, busy, actions }: Props) {
+  const body = useRef<HTMLDivElement>(null);
+  const atEnd = useRef(true);
+  // Who reads at the end stays there; who has scrolled away is left alone.
+  useEffect(() => {
+    const box = body.current;
+    if (box && atEnd.current && !ended(answer)) box.scrollTop = box.scrollHeight;
+  });
+  const done = ended(answer);
+  return (
+    <article className="answer" aria-labelledby={`name-${answer.responseId}`} data-phase={answer.phase}>
+      <header>
+        <h3 id={`name-${answer.responseId}`}>{name}</h3>
+        <p className="status">
+          <span className={`pill ${answer.phase}`}>
+            {STATUS[answer.phase]}
+            {answer.phase === "queued" && answer.queuePosition !== null ? ` (${answer.queuePosition})` : ""}
+          </span>
+          <span>{figures(answer)}</span>
+        </p>
+        <div className="actions">
+          {!done && (
+            <button type="button" onClick={() => actions.onStop(answer)} aria-label={`Stop ${name}`}>
+              Stop
+            </button>
+          )}
+          {done && (
+            <>
+              <button
+                type="button"
+                onClick={() => actions.onRetry(answer)}
+                disabled={busy}
+                aria-label={`Ask ${name} again`}
+              >
+                Retry
+              </button>
+              {answer.text !== "" && <CopyButton text={answer.text} />}
+              <button
+                type="button"
+                onClick={() => actions.onBreakOut(answer)}
+                disabled={busy}
+                aria-label={`Go on with ${name} alone`}
+              >
+                Break out
+              </button>
+              {answer.phase === "finished" && (
+                <button
+                  type="button"
+                  aria-pressed={best}
+                  onClick={() => actions.onBest(answer)}
+                  aria-label={`${name} gave the best answer`}
+                >
+                  {best ? "★ Best" : "☆ Best"}
+                </button>
+              )}
+            </>
+          )}
+        </div>
+      </header>
+      <div
+        className="answer-body"
+        ref={body}
+        tabIndex={0}
+        role="region"
+        aria-label={`Answer of ${name}`}
+        onScroll={({ currentTarget: box }) => {
+          atEnd.current = box.scrollHeight - box.scrollTop - box.clientHeight < 40;
+        }}
+      >
+        <MessageBubble answer={answer} prompt={prompt} onOpen={(medium) => actions.onOpen(answer, medium)} />
+      </div>
+    </article>
+  );
+}
+
+/** Time to the first token, tokens a second and cost, as far as they are known. */
+export function figures(answer: Answer): string {
+  const parts: string[] = [];
+  const { startedAtMs, firstAtMs, endedAtMs, usage, costUsd } = answer;
+  if (startedAtMs !== null && firstAtMs !== null) {
+    parts.push(`first after ${((firstAtMs - startedAtMs) / 1000).toFixed(1)} s`);
+  }
+  const tokens = usage?.completion_tokens;
+  if (tokens && firstAtMs !== null && endedAtMs !== null && endedAtMs > firstAtMs) {
+    parts.push(`${Math.round((tokens * 1000) / (endedAtMs - firstAtMs))} tokens/s`);
+  }
+  if (costUsd !== null) parts.push(dollars(costUsd));
+  return parts.join(" · ");
+}
+
+export function dollars(amount: number): string {
+  if (amount === 0) return "$0";
+  return amount < 0.01 ? `$${amount.toPrecision(2)}` : `$${amount.toFixed(2)}`;
+}

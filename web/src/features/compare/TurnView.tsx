@@ -1,0 +1,149 @@
+// One turn: its prompt, and the answers side by side in order of request; between them what changes their widths.
+import { useRef, useState, type CSSProperties, type KeyboardEvent, type PointerEvent } from "react";
+import { ended, type Answer, type Turn } from "../../state/turn";
+import { AnswerCard, type AnswerActions } from "./AnswerCard";
+import "./compare.css";
+
+interface Props {
+  turn: Turn;
+  best: string | null;
+  blind: boolean;
+  busy: boolean;
+  actions: AnswerActions;
+  onEdit?: () => void;
+  onStopAll?: () => void;
+}
+
+const LEAST_PX = 240;
+const STEP_PX = 32;
+
+export function TurnView({ turn, best, blind, busy, actions, onEdit, onStopAll }: Props) {
+  const [tab, setTab] = useState(0);
+  const [widths, setWidths] = useState<Record<string, number>>({});
+  const running = turn.answers.some((answer) => !ended(answer));
+  const name = (answer: Answer, n: number) => (blind && best === null ? `Model ${letter(n)}` : answer.model);
+  return (
+    <section className="turn" aria-label="Turn">
+      <div className="prompt" dir="auto">
+        <p>{turn.prompt}</p>
+        <div className="actions">
+          {running && onStopAll && (
+            <button type="button" onClick={onStopAll}>
+              Stop all
+            </button>
+          )}
+          {!running && onEdit && (
+            <button type="button" onClick={onEdit} disabled={busy}>
+              Edit and branch
+            </button>
+          )}
+        </div>
+      </div>
+      {turn.error && (
+        <p role="alert" className="failure">
+          {turn.error}
+        </p>
+      )}
+      <div className="tabs" role="tablist" aria-label="Models">
+        {turn.answers.map((answer, n) => (
+          <button
+            key={answer.responseId}
+            type="button"
+            role="tab"
+            aria-selected={n === tab}
+            tabIndex={n === tab ? 0 : -1}
+            onClick={() => setTab(n)}
+            onKeyDown={(event) => {
+              const to = event.key === "ArrowRight" ? n + 1 : event.key === "ArrowLeft" ? n - 1 : n;
+              if (to === n || to < 0 || to >= turn.answers.length) return;
+              setTab(to);
+              (event.currentTarget.parentElement?.children[to] as HTMLElement | undefined)?.focus();
+            }}
+          >
+            {name(answer, n)}
+          </button>
+        ))}
+      </div>
+      <div className="answers">
+        {turn.answers.map((answer, n) => (
+          <div
+            key={answer.responseId}
+            className={n === tab ? "column chosen" : "column"}
+            style={widthOf(widths[answer.responseId])}
+          >
+            <AnswerCard
+              answer={answer}
+              prompt={turn.prompt}
+              name={name(answer, n)}
+              best={best === answer.responseId}
+              busy={busy}
+              actions={actions}
+            />
+            <Divider
+              label={`Width of ${name(answer, n)}`}
+              onWidth={(px) => setWidths((known) => ({ ...known, [answer.responseId]: px }))}
+            />
+          </div>
+        ))}
+      </div>
+      <Finished answers={turn.answers} name={name} />
+    </section>
+  );
+}
+
+const letter = (n: number) => String.fromCharCode(65 + n);
+
+const widthOf = (px: number | undefined): CSSProperties | undefined => (px ? { flex: `0 0 ${px}px` } : undefined);
+
+function Divider({ label, onWidth }: { label: string; onWidth: (px: number) => void }) {
+  const from = useRef<{ x: number; width: number } | null>(null);
+  const column = (element: HTMLElement) => element.parentElement?.getBoundingClientRect().width ?? LEAST_PX;
+  const most = () => window.innerWidth;
+  const set = (px: number) => onWidth(Math.round(Math.min(most(), Math.max(LEAST_PX, px))));
+
+  function onKeyDown(event: KeyboardEvent<HTMLDivElement>) {
+    const step = event.key === "ArrowRight" ? STEP_PX : event.key === "ArrowLeft" ? -STEP_PX : 0;
+    if (step === 0) return;
+    event.preventDefault();
+    set(column(event.currentTarget) + step);
+  }
+  function onPointerDown(event: PointerEvent<HTMLDivElement>) {
+    event.currentTarget.setPointerCapture(event.pointerId);
+    from.current = { x: event.clientX, width: column(event.currentTarget) };
+  }
+  function onPointerMove(event: PointerEvent<HTMLDivElement>) {
+    if (from.current) set(from.current.width + event.clientX - from.current.x);
+  }
+  return (
+    <div
+      className="divider"
+      role="separator"
+      aria-orientation="vertical"
+      aria-label={label}
+      tabIndex={0}
+      onKeyDown={onKeyDown}
+      onPointerDown={onPointerDown}
+      onPointerMove={onPointerMove}
+      onPointerUp={() => {
+        from.current = null;
+      }}
+    />
+  );
+}
+
+/** One polite message a finished model; the streams themselves are no live region. */
+function Finished({ answers, name }: { answers: readonly Answer[]; name: (answer: Answer, n: number) => string }) {
+  return (
+    <div className="visually-hidden" role="log" aria-live="polite" aria-relevant="additions">
+      {answers.map((answer, n) =>
+        ended(answer) ? <p key={answer.responseId}>{`${name(answer, n)} ${SAID[answer.phase] ?? ""}`}</p> : null,
+      )}
+    </div>
+  );
+}
+
+const SAID: Partial<Record<Answer["phase"], string>> = {
+  finished: "has finished.",
+  failed: "has failed.",
+  cancelled: "was stopped.",
+};

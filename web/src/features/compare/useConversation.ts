@@ -1,0 +1,73 @@
+// A conversation on the page: its stored turns, and the one that runs now in their place.
+import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { useEffect, useMemo, useSyncExternalStore } from "react";
+import { conversation } from "../../client/conversations";
+import { ApiError } from "../../client/errors";
+import { desk, NEW } from "../../state/desk";
+import type { Live } from "../../state/live";
+import { fromStored } from "../../state/stored";
+import type { Turn } from "../../state/turn";
+
+export interface Shown {
+  title: string | null;
+  turns: readonly Turn[];
+  live: Live | null;
+  running: boolean;
+  loading: boolean;
+  /** Why the stored conversation cannot be shown. */
+  problem: string | null;
+  /** Sends a prompt, or a further round of a turn; shown at once. */
+  ask: (path: string, body: unknown, options?: { onto?: Turn; onBegun?: (id: string) => void }) => Promise<Live>;
+}
+
+const never = () => () => undefined;
+
+export function useConversation(id: string | undefined): Shown {
+  const queries = useQueryClient();
+  const stored = useQuery({
+    queryKey: ["conversation", id],
+    queryFn: () => conversation(id ?? ""),
+    enabled: id !== undefined,
+    retry: (count, error) => !(error instanceof ApiError && error.status < 500) && count < 5,
+  });
+  const read = useSyncExternalStore(desk.turns.subscribe, desk.turns.get)[id ?? NEW];
+  const live = useSyncExternalStore(read?.live.subscribe ?? never, read?.live.get ?? (() => null));
+  const turns = useMemo(
+    () => (stored.data?.turns ?? []).map((turn) => fromStored(turn, stored.data?.conversation_id ?? "")),
+    [stored.data],
+  );
+
+  // A reload or another tab: the turn that runs is read from its start, by which nothing of it is missed.
+  const unfinished = turns.find((turn) => !turn.complete)?.turnId;
+  useEffect(() => {
+    if (!id || !unfinished) return;
+    void desk.follow(id, unfinished).then(() => queries.invalidateQueries({ queryKey: ["conversation", id] }));
+  }, [id, unfinished, queries]);
+
+  async function ask(path: string, body: unknown, options: Parameters<Shown["ask"]>[2] = {}): Promise<Live> {
+    const last = await desk.ask(id ?? NEW, path, body, crypto.randomUUID(), options);
+    await queries.invalidateQueries({ queryKey: ["conversation", last.turn.conversationId] });
+    void queries.invalidateQueries({ queryKey: ["conversations"] });
+    return last;
+  }
+
+  return {
+    title: stored.data?.title ?? null,
+    turns: merged(turns, live?.turn ?? null),
+    live,
+    running: live !== null && live.link !== "ended",
+    loading: stored.isLoading,
+    problem: stored.error?.message ?? null,
+    ask,
+  };
+}
+
+/** The stored turns with the live one in its place. Once the tables have the whole of it, they count. */
+function merged(stored: readonly Turn[], live: Turn | null): readonly Turn[] {
+  if (!live || live.turnId === "") return stored;
+  const at = stored.findIndex((turn) => turn.turnId === live.turnId);
+  const there = stored[at];
+  if (!there) return [...stored, live];
+  if (there.complete && live.complete && there.answers.length >= live.answers.length) return stored;
+  return stored.with(at, live);
+}

@@ -1,0 +1,132 @@
+// The list of conversations: latest first, loaded further as one scrolls, renamed, pinned and deleted in place.
+import { useInfiniteQuery, useQueryClient } from "@tanstack/react-query";
+import { useEffect, useRef, useState } from "react";
+import { NavLink, useNavigate } from "react-router";
+import { change, conversations, removeConversation } from "../../client/conversations";
+import { ApiError } from "../../client/errors";
+import type { ConversationSummary } from "../../types/conversation";
+import "./history.css";
+
+export function Sidebar() {
+  const list = useInfiniteQuery({
+    queryKey: ["conversations"],
+    queryFn: ({ pageParam }) => conversations(pageParam),
+    initialPageParam: null as string | null,
+    getNextPageParam: (page) => page.next_cursor,
+  });
+  const end = useRef<HTMLDivElement>(null);
+  const { hasNextPage, fetchNextPage, isFetchingNextPage } = list;
+  useEffect(() => {
+    if (!end.current || !hasNextPage || isFetchingNextPage) return;
+    const seen = new IntersectionObserver(([entry]) => {
+      if (entry?.isIntersecting) void fetchNextPage();
+    });
+    seen.observe(end.current);
+    return () => seen.disconnect();
+  }, [hasNextPage, isFetchingNextPage, fetchNextPage]);
+  const all = list.data?.pages.flatMap((page) => page.conversations) ?? [];
+  const rows = [...all.filter((one) => one.pinned), ...all.filter((one) => !one.pinned)];
+  return (
+    <nav className="history" aria-label="Conversations">
+      <NavLink to="/" className="button new" end>
+        New comparison
+      </NavLink>
+      {list.isError && <p role="alert">{list.error.message}</p>}
+      {list.isSuccess && rows.length === 0 && <p className="note">Nothing was asked yet.</p>}
+      <ul>
+        {rows.map((one) => (
+          <Row key={one.conversation_id} one={one} />
+        ))}
+      </ul>
+      <div ref={end} />
+      {isFetchingNextPage && <p className="note">Loading more…</p>}
+    </nav>
+  );
+}
+
+function Row({ one }: { one: ConversationSummary }) {
+  const queries = useQueryClient();
+  const go = useNavigate();
+  const [mode, setMode] = useState<"shown" | "renaming" | "deleting">("shown");
+  const [said, setSaid] = useState<string | null>(null);
+  const [branches, setBranches] = useState(false);
+  const id = one.conversation_id;
+
+  async function attempt(work: () => Promise<unknown>) {
+    setSaid(null);
+    try {
+      await work();
+      setMode("shown");
+      await queries.invalidateQueries({ queryKey: ["conversations"] });
+      await queries.invalidateQueries({ queryKey: ["conversation", id] });
+    } catch (error) {
+      if (error instanceof ApiError && error.code === "has_branches") setBranches(true);
+      setSaid(error instanceof Error ? error.message : "That did not work; try again.");
+    }
+  }
+
+  return (
+    <li>
+      {mode === "renaming" ? (
+        <form
+          onSubmit={(event) => {
+            event.preventDefault();
+            const title = new FormData(event.currentTarget).get("title");
+            if (typeof title === "string") void attempt(() => change(id, { title }));
+          }}
+        >
+          <label>
+            <span className="visually-hidden">Title</span>
+            <input name="title" defaultValue={one.title} maxLength={200} required autoFocus />
+          </label>
+          <button>Save</button>
+          <button type="button" onClick={() => setMode("shown")}>
+            Leave
+          </button>
+        </form>
+      ) : (
+        <NavLink to={`/c/${id}`} dir="auto">
+          {one.pinned && <span aria-label="pinned">★ </span>}
+          {one.title}
+          {one.turn_running && <span className="note"> (answering)</span>}
+        </NavLink>
+      )}
+      {mode === "deleting" ? (
+        <div role="alertdialog" aria-label={`Delete ${one.title}`}>
+          <p>
+            Delete it with all its pictures, sound and films? They are removed for good
+            {branches ? ", from the conversations that branched off it too." : "."}
+          </p>
+          <button
+            type="button"
+            onClick={() =>
+              void attempt(async () => {
+                await removeConversation(id, branches);
+                await go("/");
+              })
+            }
+          >
+            Delete
+          </button>
+          <button type="button" autoFocus onClick={() => setMode("shown")}>
+            Keep
+          </button>
+        </div>
+      ) : (
+        <div className="row-actions">
+          <button type="button" className="quiet" onClick={() => void attempt(() => change(id, { pinned: !one.pinned }))}>
+            {one.pinned ? "Unpin" : "Pin"}
+            <span className="visually-hidden"> {one.title}</span>
+          </button>
+          <button type="button" className="quiet" onClick={() => setMode("renaming")}>
+            Rename<span className="visually-hidden"> {one.title}</span>
+          </button>
+          <button type="button" className="quiet" onClick={() => setMode("deleting")}>
+            Delete<span className="visually-hidden"> {one.title}</span>
+          </button>
+        </div>
+      )}
+      {said && <p role="alert">{said}</p>}
+    </li>
+  );
+}

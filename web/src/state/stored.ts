@@ -1,0 +1,82 @@
+// A stored turn as the value that live turns have, so that one view shows both.
+import type { ConversationMessage, ConversationTurn, MediaAttachment } from "../types/conversation";
+import type { Answer, AnswerPhase, Medium, MediumPhase, Turn } from "./turn";
+
+export function fromStored(turn: ConversationTurn, conversationId: string): Turn {
+  return {
+    turnId: turn.turn_id,
+    conversationId,
+    prompt: turn.prompt,
+    answers: turn.messages.filter((one) => one.role === "assistant").map(answerOf),
+    complete: turn.finished,
+    error: null,
+    cursor: null,
+  };
+}
+
+function answerOf(message: ConversationMessage): Answer {
+  const started = Date.parse(message.created_at);
+  const ended = message.completed_at === null ? null : Date.parse(message.completed_at);
+  return {
+    responseId: message.message_id,
+    model: message.model_id ?? "",
+    phase: phaseOf(message.status),
+    attempt: 1,
+    queuePosition: null,
+    text: message.content,
+    reasoning: message.reasoning ?? "",
+    notes: [],
+    media: (message.media_urls ?? []).map(mediumOf),
+    startedAtMs: started,
+    firstAtMs: message.time_to_first_token_ms === null ? null : started + message.time_to_first_token_ms,
+    endedAtMs: message.duration_ms === null ? ended : started + message.duration_ms,
+    message: message.error_message,
+    retryable: message.retryable ?? false,
+    usage: message.usage,
+    costUsd: message.cost_usd_micros === null ? null : message.cost_usd_micros / 1_000_000,
+  };
+}
+
+function phaseOf(status: string): AnswerPhase {
+  switch (status) {
+    case "completed":
+      return "finished";
+    case "failed":
+    case "cancelled":
+      return status;
+    case "running":
+      return "answering";
+    default:
+      return "waiting";
+  }
+}
+
+function mediumOf(attachment: MediaAttachment, at: number): Medium {
+  const phase = phaseOfMedium(attachment.status ?? "stored");
+  return {
+    mediaId: attachment.media_id ?? `${attachment.url}#${at}`,
+    type: attachment.type,
+    phase,
+    attachment: phase === "ready" ? attachment : null,
+    width: attachment.width ?? null,
+    height: attachment.height ?? null,
+    sizeBytes: attachment.size_bytes ?? null,
+    reason: null,
+  };
+}
+
+function phaseOfMedium(status: string): MediumPhase {
+  switch (status) {
+    case "stored":
+      return "ready";
+    case "deleted":
+    case "expired":
+      return status;
+    case "rejected":
+    case "failed":
+    case "refused":
+      return "failed";
+    default:
+      return "uploading";
+  }
+}
