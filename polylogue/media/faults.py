@@ -16,7 +16,10 @@ _FINAL = frozenset(
         "NotImplemented",
     }
 )
-_BUSY = frozenset({"RequestTimeout", "SlowDown", "ThrottlingException", "Throttling", "TooManyRequests"})
+# BadDigest: the bytes changed on their way.
+_BUSY = frozenset(
+    {"BadDigest", "RequestTimeout", "SlowDown", "ThrottlingException", "Throttling", "TooManyRequests"}
+)
 
 
 def status_of(error: ClientError) -> int:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import socket
 import ssl
-import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import BinaryIO, cast
 from urllib.parse import urljoin
 
 import aiohttp
@@ -19,11 +16,11 @@ import aiohttp
 from polylogue.infra.settings import Settings, SettingsError
 from polylogue.media.addresses import RefusedAddressError, origin_of, origins, target_of
 from polylogue.media.outbound import ResolverFactory, asked_wait_s, is_passing, open_session
+from polylogue.media.spool import Spool
 
 MIB = 1024 * 1024
 MOST_REDIRECTS = 5
 WRITE_BYTES = 256 * 1024  # so much is hashed and written in one step off the loop
-SPOOL_IN_MEMORY_BYTES = 4 * MIB  # above that, the spool is a file
 _REDIRECTS = (301, 302, 303, 307, 308)
 _UNKNOWN_HOST = (socket.EAI_NONAME, socket.EAI_NODATA)
 
@@ -42,15 +39,6 @@ class FetchInterruptedError(Exception):
     def __init__(self, message: str, retry_after_s: float | None = None) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
-
-
-@dataclass(frozen=True)
-class Fetched:
-    """The whole file. Whoever gets it closes it."""
-
-    file: BinaryIO
-    size_bytes: int
-    sha256: str
 
 
 @dataclass(frozen=True)
@@ -105,8 +93,8 @@ class MediaFetcher:
             progress=progress,
         )
 
-    async def fetch(self, url: str, *, needs_key: bool = False) -> Fetched:
-        """One attempt. Raises UnfetchableError, TooLargeError or FetchInterruptedError.
+    async def fetch(self, url: str, *, needs_key: bool = False) -> Spool:
+        """One attempt: the whole file, which the caller closes. Raises UnfetchableError, TooLargeError or FetchInterruptedError.
 
         No error of the libraries gets out of here: they carry the URL, which may be signed.
         """
@@ -128,7 +116,7 @@ class MediaFetcher:
         except (aiohttp.ClientError, OSError) as error:
             raise FetchInterruptedError(f"the transfer failed: {type(error).__name__}") from None
 
-    async def _follow(self, url: str, needs_key: bool) -> Fetched:
+    async def _follow(self, url: str, needs_key: bool) -> Spool:
         for _ in range(MOST_REDIRECTS + 1):
             self._progress()
             # Once the way has left the gateway, the key stays here, even if it leads back.
@@ -159,7 +147,7 @@ class MediaFetcher:
             return origin_of(url) == self._gateway
         return False
 
-    async def _read(self, response: aiohttp.ClientResponse) -> Fetched:
+    async def _read(self, response: aiohttp.ClientResponse) -> Spool:
         if is_passing(response.status):
             wait_s = asked_wait_s(response.headers.get("Retry-After"), time.time())
             raise FetchInterruptedError(f"the server answered {response.status}", wait_s)
@@ -169,20 +157,15 @@ class MediaFetcher:
             raise UnfetchableError("The server of the file sent it in a form that was not asked for.")
         if (response.content_length or 0) > self._limits.max_bytes:
             raise TooLargeError
-        spool = cast("BinaryIO", tempfile.SpooledTemporaryFile(max_size=SPOOL_IN_MEMORY_BYTES))  # noqa: SIM115 (the caller closes it)
+        spool = Spool()
         try:
             return await self._spool(response, spool)
         except BaseException:
             spool.close()
             raise
 
-    async def _spool(self, response: aiohttp.ClientResponse, spool: BinaryIO) -> Fetched:
-        digest, size_bytes, waiting = hashlib.sha256(), 0, bytearray()
-
-        def write(data: bytes) -> None:
-            spool.write(data)
-            digest.update(data)
-
+    async def _spool(self, response: aiohttp.ClientResponse, spool: Spool) -> Spool:
+        size_bytes, waiting = 0, bytearray()
         async for piece in response.content.iter_any():
             self._progress()
             size_bytes += len(piece)
@@ -190,10 +173,10 @@ class MediaFetcher:
                 raise TooLargeError
             waiting += piece
             if len(waiting) >= WRITE_BYTES:
-                await asyncio.to_thread(write, bytes(waiting))
+                await asyncio.to_thread(spool.write, bytes(waiting))
                 waiting.clear()
-        await asyncio.to_thread(write, bytes(waiting))
-        return Fetched(spool, size_bytes, digest.hexdigest())
+        await asyncio.to_thread(spool.write, bytes(waiting))
+        return spool
 
 
 def _joined(base: str, location: str) -> str:

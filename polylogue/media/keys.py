@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import quote
+from dataclasses import dataclass
+from typing import get_args
+from urllib.parse import quote, unquote
 
 from polylogue.schemas.base import MediaType
 
 PRIVATE = "private/"  # outside the public policy and the CDN
 _DATE = re.compile(r"[0-9]{8}")
 _RENDITION_EXTENSIONS = {"webp": "webp", "thumbnail": "webp", "poster": "webp", "waveform": "json"}
+_NAME = re.compile(r"[0-9]{8}_([^.]+)\..+")
 _EXTENSION = re.compile(r"[a-z0-9]{1,10}")
 
 
@@ -33,6 +36,47 @@ def rendition_key(key: str, name: str) -> str:
     if not dot or "/" not in stem:
         raise ValueError(f"{key!r} is no key of a medium")
     return f"{stem}.{name}.{_RENDITION_EXTENSIONS[name]}"
+
+
+@dataclass(frozen=True)
+class ObjectName:
+    """What the key of an original or of a smaller version says."""
+
+    media_type: MediaType
+    conversation_id: str
+    model: str
+    media_id: str
+
+
+def medium_of(key: str) -> ObjectName | None:
+    """Whose object it is; None for a key of another form."""
+    parts = key.split("/")
+    if len(parts) != 5 or parts[0] != "media":
+        return None
+    media_type = next((known for known in get_args(MediaType) if known == parts[1]), None)
+    name = _NAME.fullmatch(parts[4])
+    if media_type is None or name is None:
+        return None
+    return ObjectName(media_type, unquote(parts[2]), unquote(parts[3]), unquote(name[1]))
+
+
+def medium_prefix(key: str) -> str:
+    """With what the keys of an original and of all its smaller versions begin, and no other's. Raises ValueError for
+    a key of another form."""
+    if medium_of(key) is None:
+        raise ValueError("no key of a medium")
+    folder, _, name = key.rpartition("/")
+    return f"{folder}/{name.partition('.')[0]}."
+
+
+def conversation_prefix(media_type: MediaType, conversation_id: str) -> str:
+    return f"media/{media_type}/{_segment(conversation_id)}/"
+
+
+def turn_prefixes(owner: str, turn_id: str) -> tuple[str, str]:
+    """Where the attachments and the histories of a turn lie."""
+    turn = _segment(turn_id)
+    return f"{PRIVATE}{_segment(owner)}/{turn}/", f"{PRIVATE}history/{_segment(owner)}/{turn}-"
 
 
 def attachment_key(owner: str, turn_id: str, number: int, ext: str) -> str:

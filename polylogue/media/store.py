@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import time
-from collections.abc import Awaitable, Callable
+import base64
+from collections.abc import AsyncIterator, Callable
+from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-import stamina
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
 from polylogue.infra.s3 import create_s3_client
 from polylogue.infra.settings import Settings
 from polylogue.media.bucket import ensure_bucket
-from polylogue.media.faults import code_of, of_transport, status_of, worth_retrying
+from polylogue.media.faults import code_of, status_of
 from polylogue.media.keys import PRIVATE
-from polylogue.media.parts import PART_BYTES, SpooledParts
-from polylogue.media.threads import DaemonThreads
+from polylogue.media.multipart import Multipart
+from polylogue.media.parts import FileParts
+from polylogue.media.s3_calls import S3Calls, StartAgain, StorageUnavailableError
+from polylogue.media.spool import Spool
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-    from mypy_boto3_s3.type_defs import CompletedPartTypeDef
 
 SINGLE_PUT_BYTES = 5 * 1024 * 1024  # S3 takes no smaller part than this, except the last
-REQUEST_TIMEOUT_S = 30  # one request; botocore gives up at 25 s, this is for a server that trickles
-WAIT_INITIAL_S, WAIT_MAX_S = 0.2, 3.0
-NO_TIME_S = 1e-9  # over after the first attempt; stamina warns about 0
+DOWNLOAD_BYTES = 1024 * 1024
 CACHE_CONTROL = "public, max-age=31536000, immutable"  # a key is written once
 PRIVATE_CACHE_CONTROL = "private, max-age=31536000, immutable"
 __all__ = [
@@ -44,16 +42,6 @@ __all__ = [
 
 SHA256 = "sha256"  # x-amz-meta-sha256: S3 knows no whole-file checksum of a multipart object
 
-T = TypeVar("T")
-
-
-class StorageUnavailableError(Exception):
-    """S3 did not do what was asked before the deadline; the message names the last error, no key and no content."""
-
-
-class _Again(RuntimeError):  # noqa: N818 (a signal to the retry loop, never seen outside)
-    """The state of the object changed under the attempt: begin it anew."""
-
 
 @dataclass(frozen=True)
 class ObjectHead:
@@ -66,7 +54,7 @@ class ObjectHead:
 class Upload:
     """What is stored: bytes that can be read from any position, and what is said of them."""
 
-    source: BinaryIO
+    source: BinaryIO | Spool
     size_bytes: int
     sha256: str
     content_type: str
@@ -109,11 +97,9 @@ class ObjectStore:
         concurrency: int = 10,
         attempt_begun: Callable[[], None] = lambda: None,
     ) -> None:
+        self._calls = S3Calls(client, bucket, concurrency=concurrency, attempt_begun=attempt_begun)
         self._client = client
         self._bucket = bucket
-        self._pool = DaemonThreads(concurrency, "s3")
-        self._slots = asyncio.Semaphore(concurrency)
-        self._attempt_begun = attempt_begun
 
     @classmethod
     def from_settings(
@@ -128,11 +114,11 @@ class ObjectStore:
 
     def close(self) -> None:
         """Does not wait for requests under way."""
-        self._pool.close()
+        self._calls.close()
 
     async def head(self, key: str, *, deadline: float) -> ObjectHead | None:
         """What is at the key. Raises StorageUnavailableError."""
-        return await self._until(deadline, lambda: self._head(key))
+        return await self._calls.until(deadline, lambda: self._head(key))
 
     async def get(self, key: str, *, deadline: float, first_bytes: int | None = None) -> bytes:
         """The object, or its first bytes, in memory. Raises StorageUnavailableError, also where there is none."""
@@ -143,7 +129,29 @@ class ObjectStore:
             span = f"bytes=0-{first_bytes - 1}"
             return self._client.get_object(Bucket=self._bucket, Key=key, Range=span)["Body"].read()
 
-        return await self._until(deadline, lambda: self._call(read))
+        return await self._calls.until(deadline, lambda: self._calls.once(read))
+
+    async def download(self, key: str, *, deadline: float) -> Spool | None:
+        """The object in a spool, which the caller closes; None where there is none. Raises StorageUnavailableError."""
+
+        def read() -> Spool | None:
+            try:
+                found = self._client.get_object(Bucket=self._bucket, Key=key)
+            except ClientError as error:
+                if code_of(error) == "NoSuchKey":
+                    return None
+                raise
+            spool = Spool()
+            try:
+                with closing(found["Body"]) as body:
+                    for piece in body.iter_chunks(DOWNLOAD_BYTES):
+                        spool.write(piece)
+            except BaseException:
+                spool.close()
+                raise
+            return spool
+
+        return await self._calls.until(deadline, lambda: self._calls.once(read))
 
     async def delete(self, key: str, *, deadline: float) -> None:
         """Deletes what is at the key; nothing there is fine. Raises StorageUnavailableError."""
@@ -151,23 +159,57 @@ class ObjectStore:
         def request() -> None:
             self._client.delete_object(Bucket=self._bucket, Key=key)
 
-        await self._until(deadline, lambda: self._call(request))
+        await self._calls.until(deadline, lambda: self._calls.once(request))
 
-    async def put(self, key: str, upload: Upload, *, deadline: float) -> PutOutcome:
-        """Writes the object where none is. Raises StorageUnavailableError."""
+    async def keys(self, prefix: str, *, deadline: float) -> AsyncIterator[str]:
+        """Those that begin with the prefix, in their order. Raises StorageUnavailableError."""
+        after = ""
+        while True:
+            request = partial(self._page, prefix, after)
+            found, more = await self._calls.until(deadline, partial(self._calls.once, request))
+            for key in found:
+                yield key
+            if not more or not found:
+                return
+            after = found[-1]
+
+    def begin(self, key: str, upload: Upload, *, deadline: float) -> Multipart | None:
+        """An upload of a file that is still being written: tell it how the file grows, and give it to `put` when it is
+        whole, or abort it. None where the file is too small for parts; nothing is sent yet."""
+        if upload.size_bytes < SINGLE_PUT_BYTES:
+            return None
+        parts = FileParts(upload.source, upload.size_bytes)
+        return Multipart(self._calls, self._described(key, upload), parts, deadline)
+
+    async def put(
+        self, key: str, upload: Upload, *, deadline: float, begun: Multipart | None = None
+    ) -> PutOutcome:
+        """Writes the object where none is. Raises StorageUnavailableError.
+
+        `begun` is completed if it is of the same object, and aborted otherwise; the caller need not look after it.
+        """
+        described = self._described(key, upload)
+        if begun is not None and begun.described != described:
+            await begun.abort()
+            begun = None
         tried = False
 
         async def attempt() -> PutOutcome:
-            nonlocal tried
+            nonlocal tried, begun
             if tried:
                 # The answer to the former attempt may have been lost, not the attempt.
                 head = await self._head(key)
                 if head is not None:
                     return _compared(head, upload)
             tried = True
-            return await self._put(key, upload, deadline)
+            first, begun = begun, None
+            return await self._put(described, upload, deadline, first)
 
-        return await self._until(deadline, attempt)
+        return await self._calls.until(deadline, attempt)
+
+    def _page(self, prefix: str, after: str) -> tuple[list[str], bool]:
+        page = self._client.list_objects_v2(Bucket=self._bucket, Prefix=prefix, StartAfter=after)
+        return [entry["Key"] for entry in page.get("Contents", [])], page["IsTruncated"]
 
     async def _head(self, key: str) -> ObjectHead | None:
         def request() -> ObjectHead:
@@ -179,7 +221,7 @@ class ObjectStore:
             )
 
         try:
-            return await self._call(request)
+            return await self._calls.once(request)
         except ClientError as error:
             if (
                 status_of(error) == 404
@@ -187,119 +229,48 @@ class ObjectStore:
                 return None
             raise
 
-    async def _put(self, key: str, upload: Upload, deadline: float) -> PutOutcome:
-        described = {
+    def _described(self, key: str, upload: Upload) -> dict[str, Any]:
+        private = key.startswith(PRIVATE)
+        return {
             "Bucket": self._bucket,
             "Key": key,
             "ContentType": upload.content_type,
-            "ContentDisposition": "inline",
-            "CacheControl": CACHE_CONTROL if not key.startswith(PRIVATE) else PRIVATE_CACHE_CONTROL,
+            "ContentDisposition": f'inline; filename="{key.rpartition("/")[2]}"',
+            "CacheControl": PRIVATE_CACHE_CONTROL if private else CACHE_CONTROL,
             "Metadata": {SHA256: upload.sha256},
         }
+
+    async def _put(
+        self, described: dict[str, Any], upload: Upload, deadline: float, begun: Multipart | None
+    ) -> PutOutcome:
+        parts = FileParts(upload.source, upload.size_bytes)
         try:
             if upload.size_bytes < SINGLE_PUT_BYTES:
-                await self._put_whole(described, upload)
+                await self._put_whole(described, parts, upload)
             else:
-                await self._put_parts(key, described, upload, deadline)
+                sending = begun or Multipart(self._calls, described, parts, deadline)
+                sending.grown(upload.size_bytes)
+                await sending.complete()
         except ClientError as error:
             taken = status_of(error) == 412
             if not taken and code_of(error) != "NoSuchUpload":
                 raise
-            head = await self._head(key)
+            head = await self._head(described["Key"])
             if head is None:
-                raise _Again("the object or the upload was removed meanwhile") from error
+                raise StartAgain("the object or the upload was removed meanwhile") from error
             outcome = _compared(head, upload)
             # NoSuchUpload: the answer to our own Complete was lost, and this is its object.
             return outcome if taken or isinstance(outcome, Conflict) else Stored()
         return Stored()
 
-    async def _put_whole(self, described: dict[str, Any], upload: Upload) -> None:
-        parts = SpooledParts(upload.source, upload.size_bytes)
-
+    async def _put_whole(self, described: dict[str, Any], parts: FileParts, upload: Upload) -> None:
         def request() -> None:
             body = parts.read(0, upload.size_bytes)
-            self._client.put_object(**described, Body=body, IfNoneMatch="*")
+            # What S3 compares the bytes with is what the log or the sender said, not what was just read.
+            checksum = base64.b64encode(bytes.fromhex(upload.sha256)).decode()
+            self._client.put_object(**described, Body=body, IfNoneMatch="*", ChecksumSHA256=checksum)
 
-        await self._call(request)
-
-    async def _put_parts(self, key: str, described: dict[str, Any], upload: Upload, deadline: float) -> None:
-        upload_id = await self._call(lambda: self._client.create_multipart_upload(**described)["UploadId"])
-        parts = SpooledParts(upload.source, upload.size_bytes)
-
-        async def send(number: int, start: int) -> CompletedPartTypeDef:
-            def request() -> CompletedPartTypeDef:
-                answer = self._client.upload_part(
-                    Bucket=self._bucket,
-                    Key=key,
-                    UploadId=upload_id,
-                    PartNumber=number,
-                    Body=parts.read(start, PART_BYTES),
-                )
-                return {"PartNumber": number, "ETag": answer["ETag"]}
-
-            return await _retried(lambda: self._call(request), deadline, of_transport, attempts=3)
-
-        def complete(done: list[CompletedPartTypeDef]) -> None:
-            self._client.complete_multipart_upload(
-                Bucket=self._bucket,
-                Key=key,
-                UploadId=upload_id,
-                MultipartUpload={"Parts": done},
-                IfNoneMatch="*",
-            )
-
-        try:
-            async with asyncio.TaskGroup() as group:
-                sends = [group.create_task(send(number, start)) for number, start in parts.starts()]
-            done = [task.result() for task in sends]
-            await _retried(lambda: self._call(lambda: complete(done)), deadline, of_transport, attempts=3)
-        except BaseException as error:
-            # Also where the task is cancelled; nobody waits for the answer then.
-            aborting = self._pool.submit(lambda: self._abort(key, upload_id))
-            if isinstance(error, ExceptionGroup):
-                await asyncio.wrap_future(aborting)
-                raise error.exceptions[0] from None
-            if isinstance(error, Exception):
-                await asyncio.wrap_future(aborting)
-            raise
-
-    def _abort(self, key: str, upload_id: str) -> None:
-        """One try; what it leaves behind is removed by the bucket's lifecycle rule."""
-        with contextlib.suppress(BotoCoreError, ClientError):
-            self._client.abort_multipart_upload(Bucket=self._bucket, Key=key, UploadId=upload_id)
-
-    async def _call(self, request: Callable[[], T]) -> T:
-        async with self._slots:
-            self._attempt_begun()
-            return await asyncio.wait_for(asyncio.wrap_future(self._pool.submit(request)), REQUEST_TIMEOUT_S)
-
-    async def _until(self, deadline: float, work: Callable[[], Awaitable[T]]) -> T:
-        try:
-            return await _retried(work, deadline, worth_retrying)
-        except ClientError as error:
-            raise StorageUnavailableError(f"S3 answered {status_of(error)} {code_of(error)}") from error
-        except (BotoCoreError, OSError, _Again) as error:
-            raise StorageUnavailableError(f"S3 cannot be used: {type(error).__name__}") from error
-
-
-async def _retried(
-    work: Callable[[], Awaitable[T]],
-    deadline: float,
-    on: Callable[[BaseException], bool],
-    attempts: int | None = None,
-) -> T:
-    """Exponential back-off with jitter; at least one attempt."""
-    async for attempt in stamina.retry_context(
-        on=on,
-        attempts=attempts,
-        timeout=max(NO_TIME_S, deadline - time.monotonic()),
-        wait_initial=WAIT_INITIAL_S,
-        wait_max=WAIT_MAX_S,
-        wait_jitter=WAIT_INITIAL_S,
-    ):
-        with attempt:
-            return await work()
-    raise AssertionError("the loop returns or raises")
+        await self._calls.once(request)
 
 
 def _compared(head: ObjectHead, upload: Upload) -> AlreadyThere | Conflict:

@@ -102,6 +102,9 @@ class DeleteConversationMedia(Payload, frozen=True, kw_only=True, omit_defaults=
     owner_id: str
     answer_partition: int
     media: tuple[MediumRef, ...] = ()
+    turn_ids: tuple[
+        str, ...
+    ] = ()  # whose attachments and histories go too; those of `media` count in any case
     traceparent: str | None = None
 
 

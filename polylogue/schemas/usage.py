@@ -6,6 +6,8 @@ from typing import Literal
 
 from polylogue.schemas.base import MediaType, Payload, Value, registry
 
+Outcome = Literal["stored", "rejected", "failed", "deleted", "expired"]
+
 
 class Steps(Value, frozen=True, kw_only=True, omit_defaults=True):
     """How long each step took, in milliseconds; None where it was not taken."""
@@ -19,11 +21,11 @@ class Steps(Value, frozen=True, kw_only=True, omit_defaults=True):
 class MediaUsageRecorded(Payload, frozen=True, kw_only=True, omit_defaults=True):
     """Counting exactly once means counting each `event_id` of the envelope once: delivery is at least once."""
 
-    outcome: Literal["stored", "rejected", "failed", "deleted", "expired"]
+    outcome: Outcome
     media_id: str
     media_type: MediaType
     conversation_id: str
-    response_id: str
+    response_id: str  # of a removal whose request did not say: empty, as the model then is
     model: str
     size_bytes: int
     provider: str | None = None

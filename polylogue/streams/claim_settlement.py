@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 
 import stamina
 from aiokafka.errors import KafkaError
@@ -12,29 +12,21 @@ from aiokafka.errors import KafkaError
 from polylogue.infra.crash_points import crash_point
 from polylogue.infra.logs import get_logger
 from polylogue.infra.settings import Settings
-from polylogue.media.dimensions import HEAD_BYTES, image_size, wav_duration_ms
-from polylogue.media.fetch import (
-    Fetched,
-    FetchInterruptedError,
-    MediaFetcher,
-    TooLargeError,
-    UnfetchableError,
-)
-from polylogue.media.sniff import MediaKind, sniff
-from polylogue.media.store import (
-    NO_TIME_S,
-    Conflict,
-    ObjectHead,
-    ObjectStore,
-    StorageUnavailableError,
-    Upload,
-)
+from polylogue.media.fetch import FetchInterruptedError, MediaFetcher, TooLargeError, UnfetchableError
+from polylogue.media.multipart import Multipart
+from polylogue.media.s3_calls import NO_TIME_S
+from polylogue.media.spool import Spool
+from polylogue.media.store import Conflict, ObjectHead, ObjectStore, StorageUnavailableError, Upload
 from polylogue.media.urls import public_url
-from polylogue.schemas.claims import MediaClaim, RemoteSource, SegmentRange, StoreMedia
+from polylogue.media.validation import ValidationPool
+from polylogue.media.verdicts import Accepted, Refused
+from polylogue.schemas.claims import MediaClaim, RemoteSource, SegmentRange
 from polylogue.schemas.clock import now_ms
-from polylogue.schemas.events import MediaOutcome, MediaStored
-from polylogue.streams.media_outcomes import failed, rejected
+from polylogue.schemas.events import MediaRejected, MediaStored
+from polylogue.streams.claim_faults import gone, not_as_announced, taken
+from polylogue.streams.media_work import Settled, Stopwatch, Work, failed, rejected
 from polylogue.streams.segment_reader import Gone, SegmentReader, Spooled
+from polylogue.streams.upload_ahead import UploadAhead
 
 MIB = 1024 * 1024
 FETCH_WAIT_INITIAL_S, FETCH_WAIT_MAX_S = 0.5, 15.0  # a stranger's server is asked less often than our own
@@ -51,6 +43,7 @@ class ClaimSettlement:
         store: ObjectStore,
         reader: SegmentReader,
         fetcher: MediaFetcher,
+        pool: ValidationPool,
         *,
         progress: Callable[[], None] = lambda: None,
     ) -> None:
@@ -58,104 +51,118 @@ class ClaimSettlement:
         self._store = store
         self._reader = reader
         self._fetcher = fetcher
+        self._pool = pool
         self._progress = progress
 
-    async def settle(self, work: StoreMedia) -> MediaOutcome:
+    async def settle(self, work: Work) -> Settled:
         """The outcome, after at least one attempt; S3 and Kafka are tried again until the claim's deadline.
 
         Cancelling it leaves nothing that a later attempt would stumble over.
         """
         self._progress()
+        watch = Stopwatch(work.since_ms)
+        settled = await self._settle(work, watch)
+        settled.steps = watch.steps()
+        return settled
+
+    async def _settle(self, work: Work, watch: Stopwatch) -> Settled:
         claim = work.claim
-        left_s = work.produced_at_ms / 1000 + self._settings.media_deadline_s - now_ms() / 1000
+        left_s = work.since_ms / 1000 + self._settings.media_deadline_s - now_ms() / 1000
         deadline = time.monotonic() + left_s
         try:
             if claim.segments is not None:
-                return await self._settle(claim, claim.segments, deadline)
+                return await self._settle_segments(claim, claim.segments, deadline, watch)
             if claim.remote is not None:
-                return await self._settle_remote(claim, claim.remote, deadline)
-            return failed(claim, "internal", "The claim does not say where the bytes are.")
+                return await self._settle_remote(claim, claim.remote, deadline, watch)
+            return Settled(failed(claim, "internal", "The claim does not say where the bytes are."))
         except StorageUnavailableError as error:
             log.warning("media_not_stored", media_id=claim.media_id, error=str(error))
-            return failed(claim, "storage_unavailable", "The media storage could not be reached in time.")
-        except (KafkaError, TimeoutError) as error:
-            log.warning("segments_not_read", media_id=claim.media_id, error=type(error).__name__)
-            return failed(claim, "internal", "The bytes of the medium could not be read in time.")
+            message = "The media storage could not be reached in time."
+            return Settled(failed(claim, "storage_unavailable", message))
+        except (KafkaError, OSError) as error:
+            log.warning("media_not_read", media_id=claim.media_id, error=type(error).__name__)
+            return Settled(failed(claim, "internal", "The bytes of the medium could not be read in time."))
         except Exception:
             # A defect of ours must end as an outcome too: the record is acknowledged either way, and without an
             # outcome the turn would never end.
             log.exception("settlement_defect", media_id=claim.media_id)
-            return failed(claim, "internal", "The medium could not be processed.")
+            return Settled(failed(claim, "internal", "The medium could not be processed."))
 
-    async def _settle(self, claim: MediaClaim, segments: SegmentRange, deadline: float) -> MediaOutcome:
+    async def _settle_segments(
+        self, claim: MediaClaim, segments: SegmentRange, deadline: float, watch: Stopwatch
+    ) -> Settled:
         if segments.size_bytes == 0 or segments.count == 0:
-            return rejected(claim, "empty", "The medium holds no bytes.")
+            return Settled(rejected(claim, "empty", "The medium holds no bytes."))
         if segments.size_bytes > self._settings.media_max_size_mb * MIB:
-            return self._too_large(claim)
+            return Settled(self._too_large(claim))
         there = await self._store.head(claim.key, deadline=deadline)
         if there is not None:
             if there.sha256 != segments.sha256:
-                return failed(claim, "internal", "Another object has the medium's place in the storage.")
-            return await self._adopted(claim, there, deadline)
-        spooled = await self._read(claim, segments, deadline)
-        if isinstance(spooled, Gone):
-            message = {
-                "expired": "The bytes of the medium were kept no longer.",
-                "missing_segments": "Some bytes of the medium are missing.",
-            }[spooled.reason]
-            return failed(claim, spooled.reason, message)
-        crash_point("agent.segments_read")
-        with spooled.file:
-            return await self._store_spooled(claim, segments, spooled, deadline)
+                return Settled(taken(claim))
+            adopted = await self._adopted(claim, there, deadline, watch)
+            if adopted is not None:
+                return adopted
+        ahead = UploadAhead(self._store, claim, segments, deadline)
+        try:
+            with watch.step("read"):
+                spooled = await self._read(claim, segments, ahead, deadline)
+            if isinstance(spooled, Gone):
+                return Settled(gone(claim, spooled))
+            crash_point("agent.segments_read")
+            wrong = not_as_announced(claim, segments, spooled)
+            if wrong is not None:
+                spooled.spool.close()
+                return Settled(wrong)
+            done = await self._put(claim, spooled.spool, deadline, watch, ahead.begun)
+        finally:
+            ahead.give_up()
+        return Settled(taken(claim)) if isinstance(done, Conflict) else done
 
-    async def _read(self, claim: MediaClaim, segments: SegmentRange, deadline: float) -> Spooled | Gone:
+    async def _read(
+        self, claim: MediaClaim, segments: SegmentRange, ahead: UploadAhead, deadline: float
+    ) -> Spooled | Gone:
+        # OSError: the disk is full, or Kafka did not answer in time.
         async for attempt in stamina.retry_context(
-            on=(KafkaError, TimeoutError),
+            on=(KafkaError, OSError),
             attempts=None,
             timeout=max(NO_TIME_S, deadline - time.monotonic()),
         ):
             with attempt:
                 self._progress()
-                return await self._reader.read(claim.media_id, segments)
+                ahead.give_up()  # it knows the spool of a former attempt
+                return await self._reader.read(claim.media_id, segments, arrived=ahead.arrived)
         raise AssertionError("the loop returns or raises")
 
-    async def _store_spooled(
-        self, claim: MediaClaim, segments: SegmentRange, spooled: Spooled, deadline: float
-    ) -> MediaOutcome:
-        if not spooled.complete and spooled.size_bytes <= segments.size_bytes:
-            return failed(claim, "missing_segments", "Some bytes of the medium are missing.")
-        if spooled.size_bytes != segments.size_bytes:
-            return rejected(claim, "size_mismatch", "The medium does not have the size that was announced.")
-        if spooled.sha256 != segments.sha256:
-            return rejected(claim, "hash_mismatch", "The bytes of the medium changed on their way.")
-        outcome = await self._put(claim, spooled, deadline)
-        if isinstance(outcome, Conflict):
-            return failed(claim, "internal", "Another object has the medium's place in the storage.")
-        return outcome
-
-    async def _settle_remote(self, claim: MediaClaim, remote: RemoteSource, deadline: float) -> MediaOutcome:
+    async def _settle_remote(
+        self, claim: MediaClaim, remote: RemoteSource, deadline: float, watch: Stopwatch
+    ) -> Settled:
         """Fetched twice the bytes may differ, so whatever is at the key is the medium, whoever put it there."""
         there = await self._store.head(claim.key, deadline=deadline)
-        if there is not None:
-            return await self._adopted(claim, there, deadline)
-        try:
-            fetched = await self._fetch(remote, deadline)
-        except TooLargeError:
-            return self._too_large(claim)
-        except UnfetchableError as error:
-            return failed(claim, "fetch_failed", str(error))
-        except FetchInterruptedError as error:
-            log.warning("media_not_fetched", media_id=claim.media_id, error=str(error))
-            return failed(claim, "fetch_failed", "The file could not be fetched from its server in time.")
-        with fetched.file:
-            if fetched.size_bytes == 0:
-                return rejected(claim, "empty", "The medium holds no bytes.")
-            outcome = await self._put(claim, fetched, deadline)
-        if isinstance(outcome, Conflict):
-            return await self._adopted(claim, outcome.head, deadline)
-        return outcome
+        while True:
+            if there is not None:
+                adopted = await self._adopted(claim, there, deadline, watch)
+                if adopted is not None:
+                    return adopted
+            try:
+                with watch.step("read"):
+                    spool = await self._fetch(remote, deadline)
+            except TooLargeError:
+                return Settled(self._too_large(claim))
+            except UnfetchableError as error:
+                return Settled(failed(claim, "fetch_failed", str(error)))
+            except FetchInterruptedError as error:
+                log.warning("media_not_fetched", media_id=claim.media_id, error=str(error))
+                message = "The file could not be fetched from its server in time."
+                return Settled(failed(claim, "fetch_failed", message))
+            if spool.size_bytes == 0:
+                spool.close()
+                return Settled(rejected(claim, "empty", "The medium holds no bytes."))
+            done = await self._put(claim, spool, deadline, watch)
+            if not isinstance(done, Conflict):
+                return done
+            there = done.head
 
-    async def _fetch(self, remote: RemoteSource, deadline: float) -> Fetched:
+    async def _fetch(self, remote: RemoteSource, deadline: float) -> Spool:
         def wait_s(error: Exception) -> bool | float:
             if not isinstance(error, FetchInterruptedError):
                 return False
@@ -176,53 +183,101 @@ class ClaimSettlement:
         raise AssertionError("the loop returns or raises")
 
     async def _put(
-        self, claim: MediaClaim, spooled: Spooled | Fetched, deadline: float
-    ) -> MediaOutcome | Conflict:
-        spooled.file.seek(0)
-        head = await asyncio.to_thread(spooled.file.read, HEAD_BYTES)
-        outcome = self._judged(claim, spooled.size_bytes, spooled.sha256, head)
-        if not isinstance(outcome, MediaStored):
-            return outcome
-        upload = Upload(spooled.file, spooled.size_bytes, spooled.sha256, outcome.content_type)
-        crash_point("agent.before_put")
-        done = await self._store.put(claim.key, upload, deadline=deadline)
-        crash_point("agent.after_put")
-        return done if isinstance(done, Conflict) else outcome
+        self,
+        claim: MediaClaim,
+        spool: Spool,
+        deadline: float,
+        watch: Stopwatch,
+        begun: Multipart | None = None,
+    ) -> Settled | Conflict:
+        """Judges the bytes and stores them. The spool is closed where the medium is not stored."""
+        with _closed_unless_kept(spool) as keep:
+            verdict = await self._inspect(claim, spool, deadline, watch)
+            if isinstance(verdict, Refused):
+                return Settled(rejected(claim, verdict.reason, verdict.message))
+            crash_point("agent.validated")
+            upload = Upload(spool, spool.size_bytes, spool.sha256, verdict.content_type)
+            crash_point("agent.before_put")
+            with watch.step("upload"):
+                done = await self._store.put(claim.key, upload, deadline=deadline, begun=begun)
+            crash_point("agent.after_put")
+            if isinstance(done, Conflict):
+                return done
+            keep()
+            return Settled(self._stored(claim, spool, verdict), spool=spool, facts=verdict)
 
-    async def _adopted(self, claim: MediaClaim, there: ObjectHead, deadline: float) -> MediaOutcome:
+    async def _adopted(
+        self, claim: MediaClaim, there: ObjectHead, deadline: float, watch: Stopwatch
+    ) -> Settled | None:
+        """What another attempt has stored, judged as that one did; None where it was removed meanwhile."""
         if there.sha256 is None:  # none of ours
-            return failed(claim, "internal", "Another object has the medium's place in the storage.")
-        head = await self._store.get(claim.key, deadline=deadline, first_bytes=HEAD_BYTES)
-        return self._judged(claim, there.size_bytes, there.sha256, head)
+            return Settled(taken(claim))
+        with watch.step("read"):
+            spool = await self._store.download(claim.key, deadline=deadline)
+        if spool is None:
+            return None
+        with _closed_unless_kept(spool) as keep:
+            if spool.sha256 != there.sha256:
+                return Settled(taken(claim))
+            verdict = await self._inspect(claim, spool, deadline, watch)
+            if isinstance(verdict, Refused):
+                return Settled(rejected(claim, verdict.reason, verdict.message))
+            keep()
+            return Settled(self._stored(claim, spool, verdict), spool=spool, facts=verdict)
 
-    def _too_large(self, claim: MediaClaim) -> MediaOutcome:
+    async def _inspect(
+        self, claim: MediaClaim, spool: Spool, deadline: float, watch: Stopwatch
+    ) -> Accepted | Refused:
+        """Raises OSError where no process could be started until the deadline, which says nothing of the medium."""
+        async for attempt in stamina.retry_context(
+            on=OSError, attempts=None, timeout=max(NO_TIME_S, deadline - time.monotonic())
+        ):
+            with attempt, watch.step("validate"):
+                self._progress()
+                return await self._pool.inspect(
+                    spool.file,
+                    declared=claim.declared_content_type or claim.content_type,
+                    media_type=claim.media_type,
+                )
+        raise AssertionError("the loop returns or raises")
+
+    def _too_large(self, claim: MediaClaim) -> MediaRejected:
         limit = self._settings.media_max_size_mb
         return rejected(claim, "too_large", f"The medium is larger than {limit} MB.")
 
-    def _judged(self, claim: MediaClaim, size_bytes: int, sha256: str, head: bytes) -> MediaOutcome:
+    def _stored(self, claim: MediaClaim, spool: Spool, facts: Accepted) -> MediaStored:
         """What the bytes say of themselves counts; what was declared is kept beside it."""
-        kind = sniff(head)
-        if kind is None:
-            return rejected(claim, "unsupported_type", "The bytes are no supported picture, sound or film.")
-        size = image_size(head, kind.format) or (claim.width, claim.height)
         return MediaStored(
             media_id=claim.media_id,
-            media_type=kind.media_type,
+            media_type=facts.media_type,
             key=claim.key,
             url=public_url(self._settings, claim.key),
-            format=kind.format,
-            content_type=kind.content_type,
-            size_bytes=size_bytes,
-            sha256=sha256,
-            width=size[0],
-            height=size[1],
-            duration_ms=wav_duration_ms(head, size_bytes) if kind.format == "wav" else None,
-            declared_content_type=_declared(claim, kind),
+            format=facts.format,
+            content_type=facts.content_type,
+            size_bytes=spool.size_bytes,
+            sha256=spool.sha256,
+            width=facts.width,
+            height=facts.height,
+            duration_ms=facts.duration_ms,
+            declared_content_type=_declared(claim, facts),
+            codec=facts.codec,
+            provenance=facts.provenance,
             retry=claim.retry,
         )
 
 
-def _declared(claim: MediaClaim, kind: MediaKind) -> str | None:
+@contextmanager
+def _closed_unless_kept(spool: Spool) -> Iterator[Callable[[], None]]:
+    with ExitStack() as stack:
+        stack.callback(spool.close)
+
+        def keep() -> None:
+            stack.pop_all()
+
+        yield keep
+
+
+def _declared(claim: MediaClaim, facts: Accepted) -> str | None:
     if claim.declared_content_type is not None:
         return claim.declared_content_type
-    return claim.content_type if claim.content_type != kind.content_type else None
+    return claim.content_type if claim.content_type != facts.content_type else None

@@ -1,4 +1,4 @@
-"""The media agent: one claim of `media-requests` after another becomes an object in S3 and one outcome.
+"""The media agent: one record of `media-requests` after another is carried out and acknowledged.
 
 Run it with `run_process("media-agent", settings, serve)`. A partition has one claim under way at a time; parallel
 work comes from partitions and from more processes.
@@ -22,12 +22,23 @@ from polylogue.infra.settings import Settings
 from polylogue.infra.topics import MEDIA_REQUESTS, MEDIA_REQUESTS_DLQ, topic_name
 from polylogue.media.fetch import MediaFetcher
 from polylogue.media.store import ObjectStore
-from polylogue.schemas.claims import StoreMedia
-from polylogue.schemas.codec import Garbage, NewerVersion, UnknownType, request_codec
+from polylogue.media.validation import ValidationPool
+from polylogue.schemas.claims import (
+    DeleteConversationMedia,
+    DeleteMedia,
+    ExpireMedia,
+    RetryMedia,
+    StoreMedia,
+)
 from polylogue.streams.claim_settlement import ClaimSettlement
+from polylogue.streams.conversation_removal import ConversationRemoval
 from polylogue.streams.dead_letters import DeadLetters, SourceRecord
 from polylogue.streams.faust_app import create_app, group_id
 from polylogue.streams.media_outcomes import MediaOutcomes
+from polylogue.streams.media_removal import MediaRemoval
+from polylogue.streams.media_renditions import MediaRenditions
+from polylogue.streams.media_requests import MediaRequests
+from polylogue.streams.media_storing import MediaStoring
 from polylogue.streams.media_watchdog import GroupLag, Stillness, watch
 from polylogue.streams.replaceable_producer import ProducerUnusableError, ReplaceableProducer
 from polylogue.streams.segment_reader import SegmentReader
@@ -38,41 +49,6 @@ S3_CONCURRENCY = 10
 log = get_logger(__name__)
 
 
-class UnitOfWork:
-    """What happens to one record: decoded, settled, published. It returns when the record may be acknowledged."""
-
-    def __init__(self, settlement: ClaimSettlement, outcomes: MediaOutcomes, letters: DeadLetters) -> None:
-        self._settlement = settlement
-        self._outcomes = outcomes
-        self._letters = letters
-
-    async def carry_out(self, record: SourceRecord) -> None:
-        """Raises ProducerUnusableError where not even the outcome can be written."""
-        request = request_codec.decode(record.value)
-        match request:
-            case Garbage(reason=reason):
-                return await self._letters.bury(record, reason)
-            case UnknownType(type=name):
-                return await self._letters.bury(record, f"the type {name} is not known")
-            case NewerVersion(type=name, version=version):
-                return await self._letters.bury(
-                    record, f"version {version} of {name} is newer than this software"
-                )
-        if not isinstance(request.data, StoreMedia):
-            return await self._letters.bury(record, "a request that this software cannot carry out")
-        outcome = await self._settlement.settle(request.data)
-        await self._outcomes.publish(request, request.data, outcome)
-        crash_point("agent.after_emit_before_ack")
-        log.info(
-            "claim_settled",
-            media_id=outcome.media_id,
-            outcome=type(outcome).__name__,
-            reason=getattr(outcome, "reason", None),
-            traceparent=request.data.traceparent,
-        )
-        return None
-
-
 class Acknowledger:
     """Runs a partition's records one at a time and acknowledges what is done, as long as it is still ours to do.
 
@@ -80,9 +56,9 @@ class Acknowledger:
     acknowledge it could commit past a record that is being read again.
     """
 
-    def __init__(self, app: Any, unit: UnitOfWork) -> None:
+    def __init__(self, app: Any, requests: MediaRequests) -> None:
         self._app = app
-        self._unit = unit
+        self._requests = requests
         # An actor that Faust restarts during a rebalance may run beside its successor for a moment.
         self._one_at_a_time: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
 
@@ -99,15 +75,16 @@ class Acknowledger:
                 value=message.value,
             )
             try:
-                await self._unit.carry_out(record)
+                await self._requests.carry_out(record)
             except ProducerUnusableError as error:
                 die(f"no outcome could be written: {error}")
             except Exception:
                 # What leaves this body makes Faust pass over the record; a restart reads it again.
-                log.exception("claim_not_carried_out", partition=message.partition, offset=message.offset)
+                log.exception("request_not_carried_out", partition=message.partition, offset=message.offset)
                 die("a record could be neither settled nor buried")
             if self._is_current(message):
                 event.ack()
+                crash_point("agent.acknowledged_before_commit")
 
     def _is_current(self, message: Any) -> bool:
         return bool(message.generation_id == self._app.consumer_generation_id)
@@ -132,15 +109,13 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         producer = ReplaceableProducer(settings)
         stack.push_async_callback(producer.stop)
         await _connected(producer, stop)
-        reader = SegmentReader(settings, progress=stillness.progress)
-        fetcher = MediaFetcher.from_settings(settings, progress=stillness.progress)
-        unit = UnitOfWork(
-            ClaimSettlement(settings, store, reader, fetcher, progress=stillness.progress),
-            MediaOutcomes(settings, producer),
-            DeadLetters(producer, topic_name(settings, MEDIA_REQUESTS_DLQ)),
-        )
+        pool = ValidationPool.from_settings(settings)
+        stack.push_async_callback(pool.close)
+        starting = asyncio.ensure_future(_started(pool))
+        stack.callback(starting.cancel)
+        requests = _requests(settings, store, pool, producer, stillness)
         app = create_app(settings)
-        acknowledger = Acknowledger(app, unit)
+        acknowledger = Acknowledger(app, requests)
 
         async def media_agent(stream: Any) -> None:
             # Acknowledged by us alone: a stream that is closed in mid-record would acknowledge it.
@@ -154,7 +129,48 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         lag = GroupLag(settings, group=group_id(settings), topic=topic)
         await lag.start()
         stack.push_async_callback(lag.stop)
+        await starting
         await _run(app, lag, stillness, stop, settings)
+
+
+def _requests(
+    settings: Settings,
+    store: ObjectStore,
+    pool: ValidationPool,
+    producer: ReplaceableProducer,
+    stillness: Stillness,
+) -> MediaRequests:
+    """Who carries out what."""
+    progress = stillness.progress
+    outcomes = MediaOutcomes(settings, producer)
+    settlement = ClaimSettlement(
+        settings,
+        store,
+        SegmentReader(settings, progress=progress),
+        MediaFetcher.from_settings(settings, progress=progress),
+        pool,
+        progress=progress,
+    )
+    storing = MediaStoring(settlement, outcomes, MediaRenditions(pool, store, outcomes, progress=progress))
+    removal = MediaRemoval(settings, store, outcomes, progress=progress)
+    return MediaRequests(
+        {
+            StoreMedia: storing.store,
+            RetryMedia: storing.retry,
+            DeleteMedia: removal.delete,
+            ExpireMedia: removal.expire,
+            DeleteConversationMedia: ConversationRemoval(removal).delete,
+        },
+        DeadLetters(producer, topic_name(settings, MEDIA_REQUESTS_DLQ)),
+    )
+
+
+async def _started(pool: ValidationPool) -> None:
+    """Before the first claim, so that no medium waits for decoders to be loaded; what fails is tried again then."""
+    try:
+        await pool.start()
+    except OSError as error:
+        log.warning("validation_not_started", error=type(error).__name__)
 
 
 async def _connected(producer: ReplaceableProducer, stop: asyncio.Event) -> None:

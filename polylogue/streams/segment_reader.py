@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Literal, cast
+from typing import Any, Literal
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import OffsetOutOfRangeError
@@ -15,22 +13,20 @@ from aiokafka.errors import OffsetOutOfRangeError
 from polylogue.infra.kafka import manual_consumer
 from polylogue.infra.settings import Settings
 from polylogue.infra.topics import MEDIA_SEGMENTS, topic_name
+from polylogue.media.spool import Spool
 from polylogue.schemas.claims import SegmentRange
 
 MEDIA_ID, SEGMENT = "media_id", "segment"  # headers of a segment
 FETCH_BYTES = 2 * 1024 * 1024
-SPOOL_IN_MEMORY_BYTES = 4 * 1024 * 1024  # above that, the spool is a file
 POLL_S = 1.0
 SILENCE_S = 25.0  # no record for so long: this attempt has failed
 
 
 @dataclass(frozen=True)
 class Spooled:
-    """What was read; `complete` says whether every segment was there. Whoever gets it closes the file."""
+    """What was read; `complete` says whether every segment was there. Whoever gets it closes the spool."""
 
-    file: BinaryIO
-    size_bytes: int
-    sha256: str
+    spool: Spool
     complete: bool
 
 
@@ -47,8 +43,17 @@ class SegmentReader:
         self._topic = topic_name(settings, MEDIA_SEGMENTS)
         self._progress = progress
 
-    async def read(self, media_id: str, segments: SegmentRange) -> Spooled | Gone:
-        """One attempt. Raises KafkaError or TimeoutError where Kafka does not answer."""
+    async def read(
+        self,
+        media_id: str,
+        segments: SegmentRange,
+        *,
+        arrived: Callable[[Spool], None] = lambda _: None,
+    ) -> Spooled | Gone:
+        """One attempt; `arrived` is called whenever the spool has grown.
+
+        Raises KafkaError or TimeoutError where Kafka does not answer.
+        """
         place = TopicPartition(self._topic, segments.partition)
         consumer = manual_consumer(
             self._settings, max_partition_fetch_bytes=FETCH_BYTES, fetch_max_bytes=2 * FETCH_BYTES
@@ -65,17 +70,19 @@ class SegmentReader:
                     return Gone("missing_segments")
                 consumer.seek(place, segments.first_offset)
             try:
-                return await self._spool(consumer, place, media_id, segments)
+                return await self._spool(consumer, place, SegmentCollector(media_id, segments), arrived)
             except OffsetOutOfRangeError:
                 return Gone("expired")  # retention overtook the read
         finally:
             await _stop(consumer)
 
     async def _spool(
-        self, consumer: AIOKafkaConsumer, place: TopicPartition, media_id: str, segments: SegmentRange
+        self,
+        consumer: AIOKafkaConsumer,
+        place: TopicPartition,
+        collected: SegmentCollector,
+        arrived: Callable[[Spool], None],
     ) -> Spooled:
-        spool = cast("BinaryIO", tempfile.SpooledTemporaryFile(max_size=SPOOL_IN_MEMORY_BYTES))  # noqa: SIM115 (the caller closes it)
-        collected = SegmentCollector(media_id, segments, spool)
         try:
             while not collected.ended:
                 batch = await consumer.getmany(place, timeout_ms=int(POLL_S * 1000))
@@ -84,13 +91,14 @@ class SegmentReader:
                     self._progress()
                     # Hashing and writing take milliseconds a megabyte, which other partitions would wait for.
                     await asyncio.to_thread(collected.add, records)
-                elif await consumer.position(place) > segments.last_offset:
+                    arrived(collected.spool)
+                elif await consumer.position(place) > collected.last_offset:
                     break
                 else:
                     collected.wait(POLL_S)
             return collected.result()
         except BaseException:
-            spool.close()
+            collected.spool.close()
             raise
 
 
@@ -107,13 +115,12 @@ async def _stop(consumer: AIOKafkaConsumer) -> None:
 class SegmentCollector:
     """The segments of one medium in order; doubles and other media's are passed over."""
 
-    def __init__(self, media_id: str, segments: SegmentRange, spool: BinaryIO) -> None:
+    def __init__(self, media_id: str, segments: SegmentRange) -> None:
         self._media_id = media_id.encode()
         self._segments = segments
-        self._spool = spool
-        self._hash = hashlib.sha256()
         self._next = 0
-        self._size_bytes = 0
+        self.spool = Spool()
+        self.last_offset = segments.last_offset
         self.ended = False
         self._silent_s = 0.0
 
@@ -136,19 +143,15 @@ class SegmentCollector:
                 and headers.get(SEGMENT) == str(self._next).encode()
                 and record.value is not None
             ):
-                self._spool.write(record.value)
-                self._hash.update(record.value)
-                self._size_bytes += len(record.value)
+                self.spool.write(record.value)
                 self._next += 1
             # What is larger than announced is refused whatever follows; it need not fill the disk first.
-            if record.offset == self._segments.last_offset or self._size_bytes > self._segments.size_bytes:
+            if (
+                record.offset == self._segments.last_offset
+                or self.spool.size_bytes > self._segments.size_bytes
+            ):
                 self.ended = True
                 return
 
     def result(self) -> Spooled:
-        return Spooled(
-            file=self._spool,
-            size_bytes=self._size_bytes,
-            sha256=self._hash.hexdigest(),
-            complete=self._next >= self._segments.count,
-        )
+        return Spooled(self.spool, complete=self._next >= self._segments.count)

@@ -13,11 +13,10 @@ from typing import Any
 
 import pytest
 
-from polylogue.infra.s3 import create_s3_client
 from polylogue.infra.settings import Settings
 from polylogue.infra.topic_admin import apply_topics
 from polylogue.infra.topics import CONVERSATION_EVENTS, MEDIA_REQUESTS_DLQ, MEDIA_USAGE, topic_name
-from polylogue.schemas.claims import MediaClaim, RemoteSource
+from polylogue.schemas.claims import RemoteSource
 from polylogue.schemas.codec import usage_codec
 from polylogue.schemas.envelope import UsageEvent
 from polylogue.schemas.events import MediaFailed, MediaRejected, MediaStored
@@ -27,9 +26,11 @@ from tests.support.media_agent import (
     Produced,
     Records,
     agent,
+    originals_in_bucket,
     outcomes_of,
     png,
     runner,
+    stored_object,
     visible_outcomes,
 )
 from tests.support.tcp_proxy import TcpProxy
@@ -54,22 +55,6 @@ async def outcome(
     return outcomes_of(records.records, medium.claim.media_id)[-1]
 
 
-def stored_object(settings: Settings, claim: MediaClaim) -> dict[str, Any]:
-    client = create_s3_client(settings)
-    found = client.get_object(Bucket=settings.s3_media_bucket, Key=claim.key)
-    with found["Body"] as body:
-        data = body.read()
-    client.close()
-    return {"data": data} | dict(found)
-
-
-def keys_in_bucket(settings: Settings) -> list[str]:
-    client = create_s3_client(settings)
-    found = client.list_objects_v2(Bucket=settings.s3_media_bucket).get("Contents", [])
-    client.close()
-    return [entry["Key"] for entry in found]
-
-
 async def test_stores_small_and_large_media_and_refuses_what_it_must(
     prepared: Settings, tmp_path: Path
 ) -> None:
@@ -87,7 +72,7 @@ async def test_stores_small_and_large_media_and_refuses_what_it_must(
             for medium in (small, large):
                 done = await outcome(log, medium)
                 assert isinstance(done, MediaStored), done
-                found = stored_object(prepared, medium.claim)
+                found = stored_object(prepared, medium.claim.key)
                 assert found["data"] == medium.data
                 assert found["ContentType"] == "image/png"
                 assert found["Metadata"] == {"sha256": done.sha256}
@@ -114,7 +99,7 @@ async def test_stores_small_and_large_media_and_refuses_what_it_must(
             process.process.send_signal(signal.SIGTERM)
             assert await process.ended(10) == 0, process.log
             assert time.monotonic() - began < 10
-        assert sorted(keys_in_bucket(prepared)) == sorted([small.claim.key, large.claim.key])
+        assert sorted(originals_in_bucket(prepared)) == sorted([small.claim.key, large.claim.key])
 
 
 async def test_buries_garbage_and_processes_the_next_claim(prepared: Settings, tmp_path: Path) -> None:
@@ -146,7 +131,7 @@ async def test_a_killed_agent_leaves_one_object_and_one_visible_outcome(
 ) -> None:
     # Side by side under prefixes of their own, since each successor waits out its predecessor's session.
     keys = await asyncio.gather(*(kill_and_restart(prepared, tmp_path, point) for point in CRASH_POINTS))
-    assert sorted(keys_in_bucket(prepared)) == sorted(itertools.chain.from_iterable(keys))
+    assert sorted(originals_in_bucket(prepared)) == sorted(itertools.chain.from_iterable(keys))
 
 
 async def kill_and_restart(prepared: Settings, folder: Path, crash_at: str) -> tuple[str, str]:
@@ -165,7 +150,7 @@ async def kill_and_restart(prepared: Settings, folder: Path, crash_at: str) -> t
             following = await play.produce(png(1000), requests_partition=0)
             assert isinstance(await outcome(log, following), MediaStored)
     assert isinstance(done, MediaStored)
-    assert stored_object(settings, medium.claim)["data"] == medium.data
+    assert stored_object(settings, medium.claim.key)["data"] == medium.data
     assert visible_outcomes(log.records, medium.claim) == ([done], 1)
     assert len(outcomes_of(log.records, medium.claim.media_id)) == (2 if repeated else 1)
     return medium.claim.key, following.claim.key
@@ -188,7 +173,7 @@ async def test_another_agent_takes_over_within_15_seconds(prepared: Settings, tm
             for medium in media:
                 assert isinstance(await outcome(log, medium, timeout_s=15), MediaStored)
                 assert visible_outcomes(log.records, medium.claim)[1] == 1
-                assert stored_object(prepared, medium.claim)["data"] == medium.data
+                assert stored_object(prepared, medium.claim.key)["data"] == medium.data
             assert time.monotonic() - killed < 15
 
 
@@ -233,4 +218,4 @@ async def test_waits_for_storage_that_comes_back_and_gives_up_at_the_deadline(
             await proxy.restore()
             assert isinstance(await outcome(log, medium), MediaStored)
             assert isinstance(await outcome(log, other), MediaStored)
-        assert stored_object(prepared, medium.claim)["data"] == medium.data
+        assert stored_object(prepared, medium.claim.key)["data"] == medium.data

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from polylogue.infra.s3 import create_s3_client
 from polylogue.infra.settings import Settings
 from polylogue.infra.topics import CONVERSATION_EVENTS
 from polylogue.schemas.claims import RemoteSource
@@ -20,9 +19,11 @@ from tests.support.media_agent import (
     PARTITIONS,
     Records,
     agent,
+    originals_in_bucket,
     outcomes_of,
     png,
     runner,
+    stored_object,
     until,
     visible_outcomes,
 )
@@ -33,13 +34,7 @@ PATIENCE_S = 60
 
 
 def objects(settings: Settings) -> dict[str, bytes]:
-    client = create_s3_client(settings)
-    found = {}
-    for entry in client.list_objects_v2(Bucket=settings.s3_media_bucket).get("Contents", []):
-        with client.get_object(Bucket=settings.s3_media_bucket, Key=entry["Key"])["Body"] as body:
-            found[entry["Key"]] = body.read()
-    client.close()
-    return found
+    return {key: stored_object(settings, key)["data"] for key in originals_in_bucket(settings)}
 
 
 async def test_media_by_url_are_stored_and_addresses_that_nobody_allowed_are_refused(

@@ -7,9 +7,9 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Literal
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
-Operation = Literal["head", "get", "put", "create", "part", "complete", "abort", "delete"]
+Operation = Literal["head", "get", "put", "create", "part", "complete", "abort", "delete", "list"]
 Fault = Literal[
     "503", "409", "403", "400 KeyTooLongError", "200 error", "lost before", "lost after", "gone after"
 ]
@@ -90,6 +90,8 @@ class FakeS3:
     ) -> tuple[int, str | bytes, dict[str, str]]:
         upload = query.get("uploadId", "")
         match operation:
+            case "list":
+                return 200, self._listed(path, query), {}
             case "head" | "get":
                 if path not in self.objects:
                     return 404, _ERROR.format("NoSuchKey"), {}
@@ -133,6 +135,18 @@ class FakeS3:
                 self.objects.pop(path, None)
                 return 204, "", {}
 
+    def _listed(self, bucket: str, query: dict[str, str]) -> str:
+        """Pages of two keys, so that a listing always has several."""
+        keys = sorted(unquote(path).removeprefix(f"{bucket.rstrip('/')}/") for path in self.objects)
+        after = query.get("start-after", "")
+        found = [key for key in keys if key.startswith(query.get("prefix", "")) and key > after]
+        contents = "".join(f"<Contents><Key>{quote(key)}</Key></Contents>" for key in found[:2])
+        more = str(len(found) > 2).lower()
+        return (
+            "<ListBucketResult><EncodingType>url</EncodingType>"
+            f"<IsTruncated>{more}</IsTruncated>{contents}</ListBucketResult>"
+        )
+
 
 def _operation(method: str, query: dict[str, str]) -> Operation:
     match method:
@@ -144,7 +158,7 @@ def _operation(method: str, query: dict[str, str]) -> Operation:
             return "abort" if "uploadId" in query else "delete"
         case "HEAD":
             return "head"
-    return "get"
+    return "list" if "list-type" in query else "get"
 
 
 def _described(headers: dict[str, str]) -> dict[str, str]:

@@ -21,6 +21,7 @@ import msgspec
 from aiokafka import AIOKafkaProducer, TopicPartition
 
 from polylogue.infra.kafka import idempotent_producer, manual_consumer, partition_for
+from polylogue.infra.s3 import create_s3_client
 from polylogue.infra.settings import Settings
 from polylogue.infra.topics import CONVERSATION_EVENTS, MEDIA_REQUESTS, MEDIA_SEGMENTS, Topic, topic_name
 from polylogue.media.keys import object_key
@@ -287,6 +288,45 @@ class Records:
                 for batch in (await self._consumer.getmany(timeout_ms=100)).values():
                     self.records += batch
         return self.records
+
+
+def keys_in_bucket(settings: Settings) -> list[str]:
+    client = create_s3_client(settings)
+    found = client.list_objects_v2(Bucket=settings.s3_media_bucket).get("Contents", [])
+    client.close()
+    return [entry["Key"] for entry in found]
+
+
+def originals_in_bucket(settings: Settings) -> list[str]:
+    """Without the smaller versions, whose names have two dots."""
+    return [key for key in keys_in_bucket(settings) if key.rpartition("/")[2].count(".") == 1]
+
+
+def half_done_uploads(settings: Settings) -> list[str]:
+    """The keys of uploads that were begun and neither completed nor aborted."""
+    client = create_s3_client(settings)
+    found = client.list_multipart_uploads(Bucket=settings.s3_media_bucket).get("Uploads", [])
+    client.close()
+    return [entry["Key"] for entry in found]
+
+
+def stored_object(settings: Settings, key: str) -> dict[str, Any]:
+    client = create_s3_client(settings)
+    found = client.get_object(Bucket=settings.s3_media_bucket, Key=key)
+    data = found["Body"].read()
+    found["Body"].close()
+    client.close()
+    return {"data": data} | dict(found)
+
+
+def agent_events_of(records: list[Any], media_id: str) -> list[Any]:
+    """Everything that the agent said of a medium, visible or not."""
+    found = []
+    for record in records:
+        event = event_codec.decode(record.value)
+        if isinstance(event, Event) and getattr(event.data, "media_id", None) == media_id:
+            found.append(event.data)
+    return found
 
 
 def outcomes_of(records: list[Any], media_id: str) -> list[MediaOutcome]:

@@ -16,7 +16,6 @@ from aiohttp import web
 from polylogue.infra.settings import SettingsError, load_settings
 from polylogue.media.addresses import origins
 from polylogue.media.fetch import (
-    Fetched,
     FetchInterruptedError,
     FetchLimits,
     MediaFetcher,
@@ -24,6 +23,7 @@ from polylogue.media.fetch import (
     UnfetchableError,
 )
 from polylogue.media.outbound import asked_wait_s
+from polylogue.media.spool import Spool
 from tests.support.file_server import FileServer, Names, file_server, trusting
 
 DATA = bytes(range(256)) * 4096  # 1 MiB
@@ -53,10 +53,9 @@ async def picture(_: web.Request) -> web.StreamResponse:
     return web.Response(body=DATA)
 
 
-def content(fetched: Fetched) -> bytes:
-    with fetched.file as file:
-        file.seek(0)
-        data = file.read()
+def content(fetched: Spool) -> bytes:
+    with fetched:
+        data = fetched.read_at(0, fetched.size_bytes + 1)
     assert (len(data), hashlib.sha256(data).hexdigest()) == (fetched.size_bytes, fetched.sha256)
     return data
 
@@ -284,7 +283,7 @@ async def test_a_compressed_body_is_refused() -> None:
             await fetcher(server.origin).fetch(server.origin)
 
 
-async def secure(server: FileServer, host: str, context: ssl.SSLContext | None) -> Fetched:
+async def secure(server: FileServer, host: str, context: ssl.SSLContext | None) -> Spool:
     url = server.named(host)
     return await fetcher(url, ssl_context=context).fetch(url)
 

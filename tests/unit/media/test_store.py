@@ -7,12 +7,15 @@ import hashlib
 import io
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
 from polylogue.infra.s3 import create_s3_client
 from polylogue.infra.settings import load_settings
-from polylogue.media import store as store_module
+from polylogue.media import s3_calls
+from polylogue.media.parts import PART_BYTES
+from polylogue.media.spool import Spool
 from polylogue.media.store import (
     AlreadyThere,
     Conflict,
@@ -38,7 +41,7 @@ def s3() -> Iterator[FakeS3]:
 
 @pytest.fixture
 async def store(s3: FakeS3, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(store_module, "WAIT_INITIAL_S", 0.001)
+    monkeypatch.setattr(s3_calls, "WAIT_INITIAL_S", 0.001)
     settings = load_settings(
         _env_file=None,
         s3_endpoint_url=s3.start(),
@@ -65,7 +68,7 @@ async def test_stores_bytes_type_and_hash(store: ObjectStore, s3: FakeS3, data: 
     stored, headers = s3.objects[PATH]
     assert stored == data
     assert headers["Content-Type"] == "image/png"
-    assert headers["Content-Disposition"] == "inline"
+    assert headers["Content-Disposition"] == 'inline; filename="20260102_m.png"'
     assert "immutable" in headers["Cache-Control"]
     assert headers["x-amz-meta-sha256"] == hashlib.sha256(data).hexdigest()
     assert s3.uploads == {}
@@ -193,6 +196,78 @@ async def test_every_request_counts_as_an_attempt(s3: FakeS3) -> None:
     await counted.head(KEY, deadline=soon())
     client.close()
     assert len(begun) == 3
+
+
+async def test_lists_what_begins_with_a_prefix_page_by_page(store: ObjectStore) -> None:
+    keys = [f"media/image/c/sim%2Fpainter/{number}.png" for number in range(5)]
+    for key in (*keys, "media/image/d/x.png"):
+        await store.put(key, upload(SMALL), deadline=soon())
+    found = [key async for key in store.keys("media/image/c/", deadline=soon())]
+    assert found == keys
+
+
+async def test_downloads_an_object_into_a_file(store: ObjectStore) -> None:
+    await store.put(KEY, upload(LARGE), deadline=soon())
+    assert await store.download("media/none.png", deadline=soon()) is None
+    spool = await store.download(KEY, deadline=soon())
+    assert spool is not None
+    with spool:
+        assert spool.sha256 == hashlib.sha256(LARGE).hexdigest()
+        assert spool.read_at(len(LARGE) - 5, 10) == LARGE[-5:]
+    with pytest.raises(OSError, match="closed"):
+        spool.read_at(0, 1)
+
+
+async def test_parts_go_up_while_the_file_still_grows(store: ObjectStore, s3: FakeS3) -> None:
+    with Spool() as spool:
+        wanted = replace(upload(LARGE), source=spool)
+        begun = store.begin(KEY, wanted, deadline=soon())
+        assert begun is not None
+        spool.write(LARGE[:PART_BYTES])
+        begun.grown(spool.size_bytes)
+        async with asyncio.timeout(10):
+            while "part" not in s3.seen:
+                await asyncio.sleep(0.01)
+        spool.write(LARGE[PART_BYTES:])
+        assert await store.put(KEY, wanted, deadline=soon(), begun=begun) == Stored()
+    assert s3.objects[PATH][0] == LARGE
+    assert (s3.seen.count("create"), s3.seen.count("part"), s3.uploads) == (1, 2, {})
+
+
+async def test_a_begun_upload_that_is_not_wanted_leaves_nothing(store: ObjectStore, s3: FakeS3) -> None:
+    with Spool() as spool:
+        spool.write(LARGE)
+        wanted = replace(upload(LARGE), source=spool)
+        refused = store.begin(KEY, wanted, deadline=soon())
+        assert refused is not None
+        refused.grown(len(LARGE))
+        async with asyncio.timeout(10):
+            while "part" not in s3.seen:
+                await asyncio.sleep(0.01)
+        await refused.abort()
+        await refused.abort()
+        assert s3.uploads == {}
+        # Begun as another type than the one that it turned out to be.
+        other = store.begin(KEY, replace(wanted, content_type="video/mp4"), deadline=soon())
+        assert other is not None
+        other.grown(len(LARGE))
+        assert await store.put(KEY, wanted, deadline=soon(), begun=other) == Stored()
+        await until_no_uploads(s3)
+    assert s3.objects[PATH][1]["Content-Type"] == "image/png"
+    assert store.begin(KEY, upload(SMALL), deadline=soon()) is None
+
+
+async def test_a_begun_upload_that_failed_is_begun_anew(store: ObjectStore, s3: FakeS3) -> None:
+    s3.faults["create"] = ["503"]
+    with Spool() as spool:
+        spool.write(LARGE)
+        wanted = replace(upload(LARGE), source=spool)
+        begun = store.begin(KEY, wanted, deadline=soon())
+        assert begun is not None
+        begun.grown(len(LARGE))
+        assert await store.put(KEY, wanted, deadline=soon(), begun=begun) == Stored()
+    await until_no_uploads(s3)
+    assert s3.seen.count("create") == 2
 
 
 async def until_no_uploads(s3: FakeS3) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import struct
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,15 +13,18 @@ import pytest
 from aiokafka.errors import KafkaConnectionError
 
 from polylogue.infra.settings import load_settings
-from polylogue.media.fetch import Fetched, FetchInterruptedError, TooLargeError, UnfetchableError
+from polylogue.media.fetch import FetchInterruptedError, TooLargeError, UnfetchableError
+from polylogue.media.spool import Spool
 from polylogue.media.store import AlreadyThere, Conflict, ObjectHead, StorageUnavailableError, Stored, Upload
-from polylogue.schemas.claims import MediaClaim, RemoteSource, SegmentRange, StoreMedia
+from polylogue.media.verdicts import Accepted, Refused
+from polylogue.schemas.claims import MediaClaim, RemoteSource, RetryMedia, SegmentRange, StoreMedia
 from polylogue.schemas.clock import now_ms
 from polylogue.schemas.codec import event_codec, usage_codec
 from polylogue.schemas.envelope import Request
 from polylogue.schemas.events import MediaOutcome, MediaStored
 from polylogue.streams.claim_settlement import ClaimSettlement
-from polylogue.streams.media_outcomes import outcome_event, usage_event
+from polylogue.streams.media_outcomes import work_event, work_usage
+from polylogue.streams.media_work import Settled, work_of
 from polylogue.streams.segment_reader import Gone, Spooled
 
 PNG = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR" + struct.pack(">II", 40, 30) + bytes(100)
@@ -52,18 +55,57 @@ class Store:
     result: Any = field(default_factory=Stored)
     uploads: list[tuple[str, Upload]] = field(default_factory=list)
     down: bool = False
+    content: bytes | None = PNG
+    downloads: int = 0
 
     async def head(self, key: str, *, deadline: float) -> ObjectHead | None:
         if self.down:
             raise StorageUnavailableError("S3 cannot be used")
         return self.there
 
-    async def get(self, key: str, *, deadline: float, first_bytes: int | None = None) -> bytes:
-        return PNG[:first_bytes]
+    async def download(self, key: str, *, deadline: float) -> Spool | None:
+        self.downloads += 1
+        return None if self.content is None else spool(self.content)
 
-    async def put(self, key: str, upload: Upload, *, deadline: float) -> Any:
+    def begin(self, key: str, upload: Upload, *, deadline: float) -> None:
+        return None
+
+    async def put(self, key: str, upload: Upload, *, deadline: float, begun: object = None) -> Any:
         self.uploads.append((key, upload))
         return self.result
+
+
+@dataclass
+class Pool:
+    """Says of everything but a picture that it is none."""
+
+    errors: list[Exception] = field(default_factory=list)
+    asked: list[tuple[str | None, str | None]] = field(default_factory=list)
+
+    async def inspect(
+        self, source: Any, *, declared: str | None = None, media_type: str | None = None
+    ) -> Accepted | Refused:
+        self.asked.append((declared, media_type))
+        if self.errors:
+            raise self.errors.pop(0)
+        source.seek(0)
+        if not source.read(8).startswith(b"\x89PNG"):
+            return Refused(reason="unsupported_type", message="It is no picture.")
+        return Accepted(
+            media_type="image",
+            format="png",
+            content_type="image/png",
+            width=40,
+            height=30,
+            codec="png",
+            provenance=True,
+        )
+
+
+def spool(data: bytes) -> Spool:
+    filled = Spool()
+    filled.write(data)
+    return filled
 
 
 @dataclass
@@ -74,12 +116,11 @@ class Reader:
     error: Exception | None = None
     reads: int = 0
 
-    async def read(self, media_id: str, segments: SegmentRange) -> Spooled | Gone:
+    async def read(self, media_id: str, segments: SegmentRange, *, arrived: Any) -> Spooled | Gone:
         self.reads += 1
         if self.error is not None:
             raise self.error
-        sha256 = hashlib.sha256(self.data).hexdigest()
-        return self.gone or Spooled(io.BytesIO(self.data), len(self.data), sha256, complete=self.complete)
+        return self.gone or Spooled(spool(self.data), complete=self.complete)
 
 
 @dataclass
@@ -89,23 +130,43 @@ class Fetcher:
     answers: list[bytes | Exception] = field(default_factory=lambda: [PNG])
     asked: list[tuple[str, bool]] = field(default_factory=list)
 
-    async def fetch(self, url: str, *, needs_key: bool = False) -> Fetched:
+    async def fetch(self, url: str, *, needs_key: bool = False) -> Spool:
         self.asked.append((url, needs_key))
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if isinstance(answer, Exception):
             raise answer
-        return Fetched(io.BytesIO(answer), len(answer), hashlib.sha256(answer).hexdigest())
+        return spool(answer)
 
 
 async def settle(
     claim: MediaClaim = CLAIM,
     store: Store | None = None,
     reader: Reader | None = None,
+    *,
     age_s: float = 0,
     fetcher: Fetcher | None = None,
+    pool: Pool | None = None,
 ) -> MediaOutcome:
-    settlement = ClaimSettlement(SETTINGS, store or Store(), reader or Reader(), fetcher or Fetcher())  # type: ignore[arg-type]
-    return await settlement.settle(StoreMedia(claim=claim, produced_at_ms=now_ms() - int(age_s * 1000)))
+    work = StoreMedia(claim=claim, produced_at_ms=now_ms() - int(age_s * 1000))
+    with closing(await settled(work, store, reader, fetcher, pool)) as done:
+        return done.outcome
+
+
+async def settled(
+    work: StoreMedia | RetryMedia,
+    store: Store | None = None,
+    reader: Reader | None = None,
+    fetcher: Fetcher | None = None,
+    pool: Pool | None = None,
+) -> Settled:
+    settlement = ClaimSettlement(
+        SETTINGS,
+        store or Store(),  # type: ignore[arg-type]
+        reader or Reader(),  # type: ignore[arg-type]
+        fetcher or Fetcher(),  # type: ignore[arg-type]
+        pool or Pool(),  # type: ignore[arg-type]
+    )
+    return await settlement.settle(work_of(Request(request_id="r", data=work), work))
 
 
 def claim_of(data: bytes, **changes: Any) -> MediaClaim:
@@ -122,6 +183,7 @@ async def test_what_is_stored_is_described_by_its_bytes() -> None:
     assert isinstance(done, MediaStored)
     assert (done.content_type, done.format, done.declared_content_type) == ("image/png", "png", "image/jpeg")
     assert (done.width, done.height, done.sha256, done.size_bytes) == (40, 30, SHA256, len(PNG))
+    assert (done.codec, done.provenance) == ("png", True)
     assert done.url.startswith("http://127.0.0.1:1/polylogue-media/media/")
     ((key, upload),) = store.uploads
     assert (key, upload.content_type, upload.sha256) == (CLAIM.key, "image/png", SHA256)
@@ -130,7 +192,7 @@ async def test_what_is_stored_is_described_by_its_bytes() -> None:
 async def test_an_equal_object_is_adopted_without_reading_the_log() -> None:
     store, reader = Store(there=ObjectHead(len(PNG), "image/png", SHA256)), Reader()
     assert await settle(store=store, reader=reader) == await settle()
-    assert (store.uploads, reader.reads) == ([], 0)
+    assert (store.uploads, reader.reads, store.downloads) == ([], 0, 1)
 
 
 async def test_an_object_that_another_attempt_wrote_meanwhile_gives_the_same_outcome() -> None:
@@ -183,7 +245,7 @@ async def test_outcome_and_usage_have_ids_that_no_repetition_changes() -> None:
     done = await settle()
     work = StoreMedia(claim=CLAIM, produced_at_ms=1_000, traceparent="00-a-b-01")
     request = Request(request_id="m1.0", data=work)
-    first, second = (outcome_event(request, CLAIM, done, at) for at in (5_000, 6_000))
+    first, second = (work_event(work_of(request, work), done, at) for at in (5_000, 6_000))
     assert first.event_id == second.event_id == "m1.MediaStored.0"
     assert (first.sequence, first.attempt, first.response_id, first.traceparent) == (
         None,
@@ -192,7 +254,7 @@ async def test_outcome_and_usage_have_ids_that_no_repetition_changes() -> None:
         "00-a-b-01",
     )
     assert event_codec.decode(event_codec.encode(first)) == first
-    usage = usage_event(CLAIM, done, 1_000, 5_000)
+    usage = work_usage(work_of(request, work), Settled(done), 5_000)
     assert usage_codec.decode(usage_codec.encode(usage)) == usage
     assert usage.event_id == "m1.stored.0"
     assert usage.data.latency_ms == 4_000  # type: ignore[attr-defined]
@@ -200,6 +262,7 @@ async def test_outcome_and_usage_have_ids_that_no_repetition_changes() -> None:
     assert usage.data.cost_usd_micros == 7  # type: ignore[attr-defined]
 
 
+OTHER = PNG + b"of another attempt"
 URL = "https://provider.test/film?signature=abc"
 REMOTE = msgspec.structs.replace(CLAIM, segments=None, remote=RemoteSource(url=URL, needs_key=True), retry=3)
 
@@ -215,17 +278,19 @@ async def test_a_medium_given_by_url_is_stored_as_what_came() -> None:
 
 
 async def test_an_object_already_there_is_the_medium_and_nothing_is_fetched() -> None:
-    store, fetcher = Store(there=ObjectHead(5_000, "image/png", "f" * 64)), Fetcher()
+    there = ObjectHead(len(OTHER), "image/png", hashlib.sha256(OTHER).hexdigest())
+    store, fetcher = Store(there=there, content=OTHER), Fetcher()
     done = await settle(REMOTE, store, fetcher=fetcher)
     assert isinstance(done, MediaStored)
-    assert (done.sha256, done.size_bytes, done.format) == ("f" * 64, 5_000, "png")
+    assert (done.sha256, done.size_bytes, done.format) == (there.sha256, len(OTHER), "png")
     assert (store.uploads, fetcher.asked) == ([], [])
 
 
 async def test_other_bytes_that_another_attempt_stored_meanwhile_are_the_medium() -> None:
-    first = await settle(REMOTE, Store(result=Conflict(ObjectHead(5_000, "image/png", "f" * 64))))
+    there = ObjectHead(len(OTHER), "image/png", hashlib.sha256(OTHER).hexdigest())
+    first = await settle(REMOTE, Store(result=Conflict(there), content=OTHER))
     assert isinstance(first, MediaStored)
-    assert (first.sha256, first.size_bytes) == ("f" * 64, 5_000)
+    assert (first.sha256, first.size_bytes) == (there.sha256, len(OTHER))
     equal = await settle(REMOTE, Store(result=AlreadyThere(ObjectHead(len(PNG), "image/png", SHA256))))
     assert isinstance(equal, MediaStored)
     assert equal.sha256 == SHA256
@@ -268,3 +333,42 @@ async def test_an_object_that_is_none_of_ours_is_not_adopted() -> None:
 
 def test_a_url_is_not_shown_where_its_claim_is() -> None:
     assert "provider.test" not in repr(REMOTE)
+
+
+async def test_what_was_stored_and_then_changed_is_no_medium() -> None:
+    changed = Store(there=ObjectHead(len(PNG), "image/png", SHA256), content=OTHER)
+    assert (await settle(store=changed)).reason == "internal"
+
+
+async def test_an_object_that_goes_while_it_is_adopted_is_stored_anew() -> None:
+    store, reader = Store(there=ObjectHead(len(PNG), "image/png", SHA256), content=None), Reader()
+    assert isinstance(await settle(store=store, reader=reader), MediaStored)
+    assert (reader.reads, len(store.uploads)) == (1, 1)
+
+
+async def test_a_check_that_could_not_begin_says_nothing_of_the_medium() -> None:
+    pool = Pool(errors=[OSError("no process"), OSError("no process")])
+    assert isinstance(await settle(pool=pool), MediaStored)
+    assert pool.asked == [("image/png", "image")] * 3
+    late = Pool(errors=[OSError("no process")])
+    assert (await settle(pool=late, age_s=10_000)).reason == "internal"
+
+
+async def test_a_stored_medium_hands_on_its_bytes_and_the_time_of_every_step() -> None:
+    with closing(await settled(StoreMedia(claim=CLAIM, produced_at_ms=now_ms() - 5_000))) as done:
+        assert done.spool is not None
+        assert done.spool.read_at(0, len(PNG)) == PNG
+        assert done.facts is not None
+        assert done.steps.queued is not None
+        assert done.steps.queued >= 5_000
+        assert None not in (done.steps.read, done.steps.validate, done.steps.upload)
+    refused = await settled(StoreMedia(claim=CLAIM, produced_at_ms=now_ms()), reader=Reader(data=b"x"))
+    assert (refused.spool, refused.steps.upload) == (None, None)
+
+
+async def test_the_time_of_a_retry_counts_from_when_it_was_asked_for() -> None:
+    retry = RetryMedia(claim=msgspec.structs.replace(CLAIM, retry=1), asked_at_ms=now_ms() - 10_000_000)
+    done = await settled(retry, Store(down=True))
+    assert (done.outcome.reason, done.outcome.retry) == ("storage_unavailable", 1)  # type: ignore[union-attr]
+    assert done.steps.queued is not None
+    assert done.steps.queued >= 10_000_000

@@ -1,0 +1,83 @@
+"""Makes a stored medium's smaller versions and says where they are; that they fail never harms the medium."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import io
+import time
+from collections.abc import Callable
+
+from polylogue.infra.crash_points import crash_point
+from polylogue.infra.logs import get_logger
+from polylogue.media.keys import rendition_key
+from polylogue.media.store import Conflict, ObjectStore, Upload
+from polylogue.media.validation import ValidationPool
+from polylogue.media.verdicts import MadeRendition
+from polylogue.schemas.events import MediaRenditionsStored, MediaStored, Rendition
+from polylogue.streams.media_outcomes import MediaOutcomes
+from polylogue.streams.media_work import Settled, Work
+
+LIMIT_S = 60.0  # making and storing them; the partition's next claim waits for it
+
+log = get_logger(__name__)
+
+
+class MediaRenditions:
+    def __init__(
+        self,
+        pool: ValidationPool,
+        store: ObjectStore,
+        outcomes: MediaOutcomes,
+        *,
+        limit_s: float = LIMIT_S,
+        progress: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._pool = pool
+        self._store = store
+        self._outcomes = outcomes
+        self._limit_s = limit_s
+        self._progress = progress
+
+    async def follow(self, work: Work, settled: Settled) -> None:
+        """Of what has just been stored and told. Raises ProducerUnusableError."""
+        if settled.spool is None or settled.facts is None or not isinstance(settled.outcome, MediaStored):
+            return
+        self._progress()
+        renditions = await self._made(work, settled)
+        if not renditions:
+            return
+        crash_point("agent.renditions_before_emit")
+        told = MediaRenditionsStored(
+            media_id=work.claim.media_id, media_type=settled.outcome.media_type, renditions=renditions
+        )
+        await self._outcomes.noted(work, told)
+        crash_point("agent.renditions_after_emit")
+
+    async def _made(self, work: Work, settled: Settled) -> tuple[Rendition, ...]:
+        assert settled.spool is not None
+        assert settled.facts is not None
+        stored: list[Rendition] = []
+        try:
+            async with asyncio.timeout(self._limit_s):
+                for made in await self._pool.renditions(settled.spool.file, settled.facts):
+                    stored.append(await self._put(work.claim.key, made))
+                    crash_point("agent.rendition_stored")
+        except Exception as error:  # noqa: BLE001 (the medium is stored; without its smaller versions it is shown as it is)
+            log.warning("renditions_missing", media_id=work.claim.media_id, error=type(error).__name__)
+        return tuple(stored)
+
+    async def _put(self, original: str, made: MadeRendition) -> Rendition:
+        """Another attempt's stays where it is: readers may have its size already."""
+        key, size_bytes = rendition_key(original, made.name), len(made.data)
+        sha256 = hashlib.sha256(made.data).hexdigest()
+        upload = Upload(io.BytesIO(made.data), size_bytes, sha256, made.content_type)
+        done = await self._store.put(key, upload, deadline=time.monotonic() + self._limit_s)
+        return Rendition(
+            name=made.name,
+            key=key,
+            content_type=made.content_type,
+            size_bytes=done.head.size_bytes if isinstance(done, Conflict) else size_bytes,
+            width=made.width,
+            height=made.height,
+        )

@@ -1,0 +1,95 @@
+"""A medium that is to be stored, and what became of it: the values that the media agent's steps hand to one another."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Literal
+
+import msgspec
+
+from polylogue.media.spool import Spool
+from polylogue.media.verdicts import Accepted
+from polylogue.schemas.claims import MediaClaim, RetryMedia, StoreMedia
+from polylogue.schemas.clock import now_ms
+from polylogue.schemas.envelope import Request
+from polylogue.schemas.events import (
+    MediaFailed,
+    MediaFailureReason,
+    MediaOutcome,
+    MediaRejected,
+    RejectionReason,
+)
+from polylogue.schemas.usage import Steps
+
+Step = Literal["queued", "read", "validate", "upload"]
+
+
+@dataclass(frozen=True)
+class Work:
+    """What StoreMedia and RetryMedia have in common."""
+
+    request_id: str
+    claim: MediaClaim
+    since_ms: int  # the deadline and the latency count from here
+    traceparent: str | None = None
+
+
+def work_of(request: Request, data: StoreMedia | RetryMedia) -> Work:
+    since_ms = data.produced_at_ms if isinstance(data, StoreMedia) else data.asked_at_ms
+    return Work(request.request_id, data.claim, since_ms, data.traceparent)
+
+
+class Stopwatch:
+    """How long each step took; what is done twice counts twice."""
+
+    def __init__(self, since_ms: int) -> None:
+        self._taken_ms: dict[str, float] = {"queued": max(0, now_ms() - since_ms)}
+
+    @contextmanager
+    def step(self, name: Step) -> Iterator[None]:
+        begun = time.perf_counter()
+        try:
+            yield
+        finally:
+            took_ms = (time.perf_counter() - begun) * 1000
+            self._taken_ms[name] = self._taken_ms.get(name, 0) + took_ms
+
+    def steps(self) -> Steps:
+        return msgspec.convert({name: round(value) for name, value in self._taken_ms.items()}, Steps)
+
+
+@dataclass
+class Settled:
+    """The one outcome of a try. Whoever gets it closes it."""
+
+    outcome: MediaOutcome
+    steps: Steps = field(default_factory=Steps)
+    spool: Spool | None = None  # the bytes of a medium that is stored
+    facts: Accepted | None = None
+
+    def close(self) -> None:
+        if self.spool is not None:
+            self.spool.close()
+
+
+def rejected(claim: MediaClaim, reason: RejectionReason, message: str) -> MediaRejected:
+    return MediaRejected(
+        media_id=claim.media_id,
+        media_type=claim.media_type,
+        reason=reason,
+        message=message,
+        retry=claim.retry,
+    )
+
+
+def failed(claim: MediaClaim, reason: MediaFailureReason, message: str) -> MediaFailed:
+    return MediaFailed(
+        media_id=claim.media_id,
+        media_type=claim.media_type,
+        reason=reason,
+        message=message,
+        retry=claim.retry,
+    )
