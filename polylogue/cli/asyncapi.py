@@ -14,6 +14,7 @@ _KINDS = {
     "conversation-events": "event",
     "media-requests": "request",
     "media-usage": "usage",
+    "controls": "control",
 }
 _TOLD = {
     "commands": ("What the API asks of the runner.", "conversation_id"),
@@ -24,6 +25,7 @@ _TOLD = {
     "media-segments": ("The bytes of media on their way to S3, in pieces of up to 512 KiB.", "media_id"),
     "media-requests": ("Claims and other requests for the media agent.", "media_id"),
     "media-usage": ("A public contract: one event for each medium and outcome.", "owner_id"),
+    "controls": ("What an operator tells every process; the last record of a type is in force.", "`media`"),
     "commands-dlq": ("Commands that could not be read, byte for byte.", "as the source"),
     "media-requests-dlq": ("Requests that could not be read, byte for byte.", "as the source"),
 }

@@ -49,6 +49,8 @@ MEDIA_SEGMENTS = _topic(
 )
 MEDIA_REQUESTS = _topic("media-requests", 12, 30 * DAY_MS)
 MEDIA_USAGE = _topic("media-usage", 6, 400 * DAY_MS)
+# A handful of records, all of which every process reads at its start: the last one of a type is in force.
+CONTROLS = _topic("controls", 1, -1)
 COMMANDS_DLQ = _topic("commands-dlq", 1, 30 * DAY_MS)
 MEDIA_REQUESTS_DLQ = _topic("media-requests-dlq", 1, 30 * DAY_MS)
 
@@ -58,6 +60,7 @@ CATALOGUE = (
     MEDIA_SEGMENTS,
     MEDIA_REQUESTS,
     MEDIA_USAGE,
+    CONTROLS,
     COMMANDS_DLQ,
     MEDIA_REQUESTS_DLQ,
 )

@@ -13,12 +13,13 @@ from polylogue.schemas.base import Payload, Value
 from polylogue.schemas.claims import REQUESTS
 from polylogue.schemas.clock import parse_rfc3339_ms
 from polylogue.schemas.commands import COMMANDS
-from polylogue.schemas.envelope import Command, Event, Request, UsageEvent
+from polylogue.schemas.controls import CONTROLS
+from polylogue.schemas.envelope import Command, Control, Event, Request, UsageEvent
 from polylogue.schemas.events import EVENTS
 from polylogue.schemas.upcasters import UPCASTERS, Upcaster
 from polylogue.schemas.usage import USAGE
 
-E = TypeVar("E", Event, Command, Request, UsageEvent)
+E = TypeVar("E", Event, Command, Request, UsageEvent, Control)
 
 _REFUSED_VALUE = re.compile(r"(Invalid enum value).*(?= - at `)", re.DOTALL)
 
@@ -122,3 +123,4 @@ event_codec = Codec(Event, EVENTS)
 command_codec = Codec(Command, COMMANDS)
 request_codec = Codec(Request, REQUESTS)
 usage_codec = Codec(UsageEvent, USAGE)
+control_codec = Codec(Control, CONTROLS)

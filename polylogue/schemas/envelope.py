@@ -48,6 +48,14 @@ class Request(Value, frozen=True, kw_only=True, omit_defaults=True):
     data: Payload
 
 
+class Control(Value, frozen=True, kw_only=True, omit_defaults=True):
+    """A record of `controls`."""
+
+    control_id: str
+    issued_at: str  # RFC 3339, UTC, milliseconds
+    data: Payload
+
+
 class UsageEvent(Value, frozen=True, kw_only=True, omit_defaults=True):
     """A record of `media-usage`."""
 

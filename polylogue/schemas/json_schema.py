@@ -14,7 +14,8 @@ import msgspec
 from polylogue.schemas.base import Payload
 from polylogue.schemas.claims import REQUESTS
 from polylogue.schemas.commands import COMMANDS
-from polylogue.schemas.envelope import Command, Event, Request, UsageEvent
+from polylogue.schemas.controls import CONTROLS
+from polylogue.schemas.envelope import Command, Control, Event, Request, UsageEvent
 from polylogue.schemas.events import EVENTS
 from polylogue.schemas.frames import FRAME_TYPES
 from polylogue.schemas.usage import USAGE
@@ -27,6 +28,7 @@ MESSAGES: Mapping[str, tuple[type[msgspec.Struct], Mapping[str, type[Payload]]]]
     "command": (Command, COMMANDS),
     "request": (Request, REQUESTS),
     "usage": (UsageEvent, USAGE),
+    "control": (Control, CONTROLS),
 }
 """Kind of message → its envelope and its payloads by type."""
 

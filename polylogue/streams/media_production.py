@@ -21,6 +21,7 @@ from polylogue.schemas.events import (
     RefusalReason,
     ResponseNoted,
 )
+from polylogue.streams.admission import MediaAdmission
 from polylogue.streams.gateway.answer import DISABLED
 from polylogue.streams.gateway.events import JobStarted, MediaBytes, MediaRemote
 from polylogue.streams.response_log import ResponseLog
@@ -40,19 +41,25 @@ class MediaProduction:
         outbox: MediaOutbox,
         log: ResponseLog,
         model: str,
+        admission: MediaAdmission,
         *,
         sound_format: str = "wav",
     ) -> None:
-        self.enabled = settings.enable_media_responses  # read once: it holds to the end of the response
+        self.off = admission.off  # why none are asked for; read once: it holds to the end of the response
         self.count = 0
         self.size_bytes = 0
         self._settings = settings
+        self._admission = admission
         self._outbox = outbox
         self._log = log
         self._model = model
         self._sound_format = sound_format
         self._job: MediaJobStarted | None = None
         self._claims: set[asyncio.Task[None]] = set()
+
+    @property
+    def enabled(self) -> bool:
+        return self.off is None
 
     @property
     def claims(self) -> set[asyncio.Task[None]]:
@@ -140,10 +147,18 @@ class MediaProduction:
             )
         )
 
+    def leave_out(self, media_type: MediaType) -> None:
+        """One that nobody asked for, since media are off."""
+        self.refuse(media_type, "disabled", self.off or DISABLED)
+
     def _refused(self, media_type: MediaType, size_bytes: int) -> bool:
         settings = self._settings
-        if not self.enabled:
-            self.refuse(media_type, "disabled", DISABLED)
+        # What a provider was asked for and works on is under way, and paid for.
+        refusal = self._admission.refusal() if self._job is None else None
+        if self.off is not None and self._job is None:
+            self.leave_out(media_type)
+        elif refusal is not None:
+            self.refuse(media_type, *refusal)
         elif size_bytes > settings.media_max_size_mb * MIB:
             limit = settings.media_max_size_mb
             self.refuse(media_type, "too_large", f"The file is larger than the {limit} MB that are allowed.")

@@ -33,7 +33,6 @@ from polylogue.streams.chat_request import (
     sound_format,
 )
 from polylogue.streams.cost_meter import ResponseMeter, TurnMeter
-from polylogue.streams.gateway.answer import DISABLED
 from polylogue.streams.gateway.catalogue import ModelInfo
 from polylogue.streams.gateway.events import (
     AudioDelta,
@@ -80,7 +79,7 @@ class ResponseRun:
         self._model = model
         self._info = info
         self._media = MediaProduction(
-            tools.settings, tools.outbox, log, model, sound_format=sound_format(start, model)
+            tools.settings, tools.outbox, log, model, tools.admission, sound_format=sound_format(start, model)
         )
         self._resumed_job = job
         if job is not None:
@@ -183,9 +182,7 @@ class ResponseRun:
     def _left_out(self) -> Payload:
         """Media are switched off and this model makes nothing else: it is not asked, and nothing is paid."""
         made = self._info.output_modalities[0] if self._info else "image"
-        self._media.refuse(
-            "video" if made == "video" else "audio" if made == "audio" else "image", "disabled", DISABLED
-        )
+        self._media.leave_out("video" if made == "video" else "audio" if made == "audio" else "image")
         return ResponseCompleted(finish_reason="stop", duration_ms=self._elapsed_ms())
 
     def _queued(self, position: int) -> None:
@@ -235,6 +232,8 @@ class ResponseRun:
                 self._media.produce_remote(event)
             case JobStarted():
                 self._media.order(event)
+            case BadMedia(media_type, "disabled"):
+                self._media.leave_out(media_type)
             case BadMedia(media_type, reason, message):
                 self._media.refuse(media_type, reason, message)
             case Noted(code, message):

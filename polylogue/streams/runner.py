@@ -17,6 +17,7 @@ from polylogue.infra.settings import Settings
 from polylogue.infra.topics import COMMANDS, COMMANDS_DLQ, topic_name
 from polylogue.media.store import ObjectStore
 from polylogue.streams import runner_metrics as metrics
+from polylogue.streams.admission import MediaAdmission
 from polylogue.streams.assignment import Membership, rebalance
 from polylogue.streams.capacity import Capacity
 from polylogue.streams.dead_letters import DeadLetters
@@ -64,6 +65,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         dead_letters = DeadLetters(producer, topic_name(settings, COMMANDS_DLQ))
         store = ObjectStore.from_settings(settings)
         titles = Titles(settings, gateway, producer)
+        admission = MediaAdmission.from_settings(settings)
         tools = RunnerTools(
             settings=settings,
             gateway=gateway,
@@ -72,13 +74,16 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
             store=store,
             pictures=PictureUrls(settings, store),
             titles=titles,
+            admission=admission,
             capacity=Capacity(settings.runner_max_responses),
         )
         metrics.QUEUED.set_function(lambda: tools.capacity.queued)
         runner = Runner(settings, tools, dead_letters)
         try:
+            await admission.start()
             await runner.run(stop)
         finally:
+            await admission.stop()
             await titles.close()
             await outbox.close()
             await producer.stop()

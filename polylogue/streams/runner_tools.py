@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from polylogue.infra.settings import Settings
 from polylogue.media.store import ObjectStore
+from polylogue.streams.admission import MediaAdmission
 from polylogue.streams.capacity import Capacity
 from polylogue.streams.gateway.client import Gateway
 from polylogue.streams.model_catalogue import ModelCatalogue
@@ -23,4 +24,5 @@ class RunnerTools:
     store: ObjectStore
     pictures: PictureUrls
     titles: Titles
+    admission: MediaAdmission
     capacity: Capacity  # responses that may be upstream at once

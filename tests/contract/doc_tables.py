@@ -27,12 +27,23 @@ from polylogue.schemas import events, frames
 from polylogue.schemas.base import Payload
 from polylogue.schemas.claims import REQUESTS
 from polylogue.schemas.commands import COMMANDS
+from polylogue.schemas.controls import CONTROLS
 from polylogue.schemas.usage import USAGE
-from polylogue.streams import runner_metrics, webhook_delivery
+from polylogue.streams import admission, runner_metrics, sweeper_metrics, webhook_delivery
 
 ROOT = Path(__file__).parents[2]
 SOURCES = ROOT / "polylogue"
-AGENT_FILES = frozenset({"media_agent.py", "claim_settlement.py", "media_outcomes.py"})
+AGENT_FILES = frozenset(
+    {
+        "claim_settlement.py",
+        "media_agent.py",
+        "media_outcomes.py",
+        "media_removal.py",
+        "media_renditions.py",
+        "media_storing.py",
+        "media_work.py",
+    }
+)
 NOBODY = "nobody yet"
 
 Rows = list[tuple[str, ...]]
@@ -125,6 +136,7 @@ def message_rows() -> Rows:
         ("commands", COMMANDS),
         ("media-requests", REQUESTS),
         ("media-usage", USAGE),
+        ("controls", CONTROLS),
     ]
     return [
         (code(name), code(topic), str(payload.VERSION), fields(payload))
@@ -154,6 +166,8 @@ def metric_rows() -> Rows:
     assert {
         follower.STOPPED,
         runner_metrics.ACTIVE,
+        admission.BACKLOG,
+        sweeper_metrics.CLAIMS,
         webhook_delivery.DELIVERIES,
     }  # their import registers them
     found = [("api", one) for one in Metrics().registry.collect()]

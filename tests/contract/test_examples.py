@@ -12,14 +12,20 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 import polylogue.schemas
-from polylogue.schemas.codec import command_codec, event_codec, request_codec, usage_codec
-from polylogue.schemas.envelope import Command, Event, Request, UsageEvent
+from polylogue.schemas.codec import command_codec, control_codec, event_codec, request_codec, usage_codec
+from polylogue.schemas.envelope import Command, Control, Event, Request, UsageEvent
 from polylogue.schemas.frames import FRAME_TYPES, decode_frame, encode_frame
 from polylogue.schemas.json_schema import GENERATED, MESSAGES, schema_path
 
 EXAMPLES = Path(polylogue.schemas.__file__).parent / "examples"
 FRAMES = "frames"
-CODECS = {"event": event_codec, "command": command_codec, "request": request_codec, "usage": usage_codec}
+CODECS = {
+    "event": event_codec,
+    "command": command_codec,
+    "request": request_codec,
+    "usage": usage_codec,
+    "control": control_codec,
+}
 KIND_OF = {name: kind for kind, (_, payloads) in MESSAGES.items() for name in payloads}
 
 MESSAGE_EXAMPLES = sorted(file for file in EXAMPLES.glob("*/*/*.json") if file.parts[-3] != FRAMES)
@@ -66,7 +72,7 @@ def test_a_message_decodes_fits_its_schema_and_encodes_to_the_same(file: Path) -
     assert (message["type"], message["version"]) == (name, version)
     validator(schema_path(kind, name, version)).validate(message)
     decoded = codec.decode(file.read_bytes())
-    assert isinstance(decoded, (Event, Command, Request, UsageEvent)), decoded
+    assert isinstance(decoded, (Event, Command, Request, UsageEvent, Control)), decoded
     again = json.loads(codec.encode(decoded))
     if version == type(decoded.data).VERSION:
         assert again == message
@@ -96,7 +102,7 @@ def test_schema_and_codec_refuse_a_message_that_lacks_what_is_required(file: Pat
         with pytest.raises(ValidationError):
             schema.validate(incomplete)
         decoded = CODECS[kind].decode(json.dumps(incomplete).encode())
-        assert not isinstance(decoded, (Event, Command, Request, UsageEvent))
+        assert not isinstance(decoded, (Event, Command, Request, UsageEvent, Control))
 
 
 @pytest.mark.parametrize("file", [*MESSAGE_EXAMPLES, *FRAME_EXAMPLES], ids=name_of)
