@@ -8,14 +8,25 @@ from fastapi import APIRouter, Header, Query, Response
 
 from polylogue.api import stored
 from polylogue.api.cancel import cancel_turn
+from polylogue.api.changes import change_conversation, rate
 from polylogue.api.compare_stream import Working
+from polylogue.api.deletion import delete_conversation
 from polylogue.api.errors import not_found
 from polylogue.api.principal import Asking
-from polylogue.api.requests import CancelRequest
+from polylogue.api.requests import CancelRequest, ConversationChange, Rating
 from polylogue.api.sse import EventStream
 from polylogue.api.streams import placed, stream
 
 router = APIRouter(prefix="/conversations", tags=["conversations"])
+Force = Annotated[bool, Query(description="delete although other conversations show it")]
+ACCEPTED: dict[int | str, dict[str, Any]] = {
+    202: {"description": "It is in the log, and not seen everywhere yet"}
+}
+
+
+def seen_or_accepted(response: Response, *, seen: bool) -> None:
+    """200 where whoever asks next is shown the change, else 202."""
+    response.status_code = 200 if seen else 202
 
 
 @router.get("")
@@ -71,3 +82,33 @@ async def cancel(
 ) -> dict[str, Any]:
     """Stops models and keeps what they have said; stopping what has ended is no error."""
     return await cancel_turn(services, asking.owner, conversation_id, request or CancelRequest())
+
+
+@router.patch("/{conversation_id}", responses=ACCEPTED)
+async def change(
+    services: Working, asking: Asking, conversation_id: str, request: ConversationChange, response: Response
+) -> dict[str, Any]:
+    """Renames it, pins it or takes the pin away; says what was changed."""
+    shown = await change_conversation(services, asking.owner, conversation_id, request)
+    seen_or_accepted(response, seen=shown)
+    return {"conversation_id": conversation_id} | request.model_dump(exclude_none=True)
+
+
+@router.delete("/{conversation_id}", responses=ACCEPTED)
+async def delete(
+    services: Working, asking: Asking, conversation_id: str, response: Response, *, force: Force = False
+) -> dict[str, Any]:
+    """Stops what runs, deletes the conversation and has all of its media removed. Deleting it again is a success."""
+    shown = await delete_conversation(services, asking.owner, conversation_id, force=force)
+    seen_or_accepted(response, seen=shown)
+    return {"conversation_id": conversation_id, "status": "deleted" if shown else "deleting"}
+
+
+@router.put("/{conversation_id}/turns/{turn_id}/rating", responses=ACCEPTED)
+async def rate_answers(  # noqa: PLR0917 (the framework gives them by name)
+    services: Working, asking: Asking, conversation_id: str, turn_id: str, request: Rating, response: Response
+) -> dict[str, Any]:
+    """The best answer of a turn, thumbs and a note; replaces what was said of it before."""
+    shown = await rate(services, asking.owner, conversation_id, turn_id, request)
+    seen_or_accepted(response, seen=shown)
+    return {"conversation_id": conversation_id, "turn_id": turn_id} | request.model_dump()

@@ -150,6 +150,7 @@ def _of_medium(event: Event, whose: dict[str, Any], url_for: UrlFor) -> Iterator
                 "width": data.width,
                 "height": data.height,
                 "duration_ms": data.duration_ms,
+                "renditions": tuple(_rendition(one, url_for) for one in data.renditions) or None,
             }
             yield frames.MediaFrame, whose | medium
         case events.MediaRefused() | events.MediaRejected() | events.MediaFailed():

@@ -16,16 +16,18 @@ MOST_GENERATIONS = (
 
 _HEAD = """conversation_id, title, pinned, last_turn_id, turn_running, parent_conversation_id, parent_turn_id,
     parent_model_id, created_at, updated_at"""
+GONE = "What came before here belonged to a conversation that was deleted."
+# A deleted parent is gone with all it said, but not what it had inherited itself.
 _FAMILY = f"""
     WITH RECURSIVE family AS (
-        SELECT {_HEAD}, 0 AS generation FROM conversations
+        SELECT {_HEAD}, deleted, 0 AS generation FROM conversations
         WHERE conversation_id = %(conversation)s AND owner_id = %(owner)s AND NOT deleted
         UNION ALL
         SELECT parent.conversation_id, parent.title, parent.pinned, parent.last_turn_id, parent.turn_running,
                parent.parent_conversation_id, parent.parent_turn_id, parent.parent_model_id,
-               parent.created_at, parent.updated_at, family.generation + 1
+               parent.created_at, parent.updated_at, parent.deleted, family.generation + 1
         FROM conversations AS parent JOIN family ON parent.conversation_id = family.parent_conversation_id
-        WHERE parent.owner_id = %(owner)s AND NOT parent.deleted AND family.generation < {MOST_GENERATIONS}
+        WHERE parent.owner_id = %(owner)s AND family.generation < {MOST_GENERATIONS}
     )
     SELECT * FROM family ORDER BY generation
 """  # noqa: S608 (our own words)
@@ -78,6 +80,8 @@ def composed(generations: list[Row], turns: Iterable[Row], messages: Iterable[Ro
         shared = own.get(generation["conversation_id"], [])
         if inherited:
             shared = _up_to(shared, upto)
+        if generation["deleted"] and upto is not None:
+            seen = [_gone(generation["conversation_id"], upto), *seen]
         seen = [
             _seen(turn, by_turn.get(turn["turn_id"], []), models, inherited=inherited) for turn in shared
         ] + seen
@@ -85,6 +89,24 @@ def composed(generations: list[Row], turns: Iterable[Row], messages: Iterable[Ro
             models.add(generation["parent_model_id"])
         upto = generation["parent_turn_id"]
     return seen
+
+
+def _gone(conversation_id: str, last: str) -> Row:
+    """Stands for the turns that were shared with a deleted conversation, the last of which is known by its id only."""
+    return {
+        "turn_id": last,
+        "conversation_id": conversation_id,
+        "prompt": "",
+        "system": None,
+        "round": 1,
+        "finished": True,
+        "created_at": None,
+        "completed_at": None,
+        "inherited": True,
+        "gone": True,
+        "notice": GONE,
+        "messages": [],
+    }
 
 
 def _up_to(turns: list[Row], last: str | None) -> list[Row]:
@@ -96,7 +118,11 @@ def _seen(turn: Row, messages: list[Row], models: set[str], *, inherited: bool) 
     kept = [
         one for one in messages if one["role"] == "user" or all(one["model_id"] == model for model in models)
     ]
-    return turn | {"inherited": inherited, "messages": [one | {"inherited": inherited} for one in kept]}
+    return turn | {
+        "inherited": inherited,
+        "gone": False,
+        "messages": [one | {"inherited": inherited} for one in kept],
+    }
 
 
 def models_of(turns: Iterable[Mapping[str, Any]]) -> list[str]:

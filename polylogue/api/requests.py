@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import unicodedata
 from typing import Annotated, Any, Literal
 
 import orjson
@@ -14,6 +15,11 @@ from polylogue.schemas.commands import AudioConfig, HistoryMessage, ImageConfig,
 MOST_MODELS = 12
 MOST_PROMPT_BYTES = 512 * 1024
 MOST_KEY_LENGTH = 255
+MOST_TITLE_LENGTH = 200
+MOST_NOTE_LENGTH = 4000
+# Line and paragraph breaks, control characters, and those that turn the direction of what follows.
+_UNSEEN = frozenset({"Cc", "Zl", "Zp"})
+_TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 def _encodable(text: str) -> str:
@@ -27,6 +33,25 @@ def _encodable(text: str) -> str:
 
 Text = Annotated[str, AfterValidator(_encodable)]
 ModelName = Annotated[Text, Field(min_length=1, max_length=200)]
+
+
+def _one_line(text: str) -> str:
+    text = text.strip()
+    if not text:
+        raise ValueError("the text is empty")
+    if any(unicodedata.category(character) in _UNSEEN or character in _TURNING for character in text):
+        raise ValueError("the text holds a line break or a control character")
+    return text
+
+
+def _without_nul(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("the text holds a NUL character")
+    return text
+
+
+Title = Annotated[Text, Field(max_length=MOST_TITLE_LENGTH), AfterValidator(_one_line)]
+Note = Annotated[Text, Field(max_length=MOST_NOTE_LENGTH), AfterValidator(_without_nul)]
 
 
 class HistoryItem(BaseModel):
@@ -144,6 +169,21 @@ class CancelRequest(BaseModel):
     response_ids: list[Text] = []
     model: Text | None = None
     turn_id: Text | None = None
+
+
+class ConversationChange(BaseModel):
+    """What is null or absent stays as it is."""
+
+    title: Title | None = None
+    pinned: bool | None = None
+
+
+class Rating(BaseModel):
+    """The reader's verdict on a turn's answers; it replaces the turn's former one, and an empty one takes it back."""
+
+    best_response_id: Text | None = None
+    thumbs: Annotated[dict[Text, Literal["up", "down"]], Field(max_length=100)] = {}  # by response_id
+    note: Note | None = None
 
 
 def digest(operation: str, body: BaseModel, *ids: str) -> str:

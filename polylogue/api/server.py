@@ -13,6 +13,7 @@ from polylogue.api.app import create_app
 from polylogue.api.principal import is_loopback
 from polylogue.infra.logs import get_logger
 from polylogue.infra.settings import Settings, SettingsError
+from polylogue.media.urls_cloudfront import private_key
 
 GRACE_S = 4  # streams end at once; ordinary requests get this long
 BACKLOG = 2048
@@ -43,6 +44,10 @@ async def serve(
     Raises SettingsError where the address cannot be had, and whatever ended the tail.
     """
     settings.require("kafka_bootstrap_servers", "database_url")
+    if settings.media_url_mode == "cloudfront-signed":
+        private_key(
+            settings
+        )  # a bad one ends the process with a sentence, and not the first reader's request
     listener = _listen(settings)
     app = create_app(settings)
     server = _Server(

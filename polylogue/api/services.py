@@ -14,6 +14,7 @@ from fastapi import Request
 
 from polylogue.api import submissions
 from polylogue.api.attachments import Attachments
+from polylogue.api.byte_stream import Downloads
 from polylogue.api.catch_up import LogReaders
 from polylogue.api.command_log import CommandLog, KafkaAwayError
 from polylogue.api.framing import UrlFor
@@ -28,8 +29,10 @@ from polylogue.infra.postgres import create_pool
 from polylogue.infra.s3 import create_s3_client
 from polylogue.infra.settings import Settings
 from polylogue.infra.topics import COMMANDS, CONVERSATION_EVENTS, topic_name
+from polylogue.media.reading import ObjectReader
 from polylogue.media.store import ObjectStore
 from polylogue.media.urls import UrlSigner, public_url, url_for_read
+from polylogue.media.urls_cloudfront import CloudFrontUrls
 
 EVICT_EVERY_S = 10.0
 FORGET_EVERY_S = 3600.0
@@ -50,6 +53,8 @@ class Services:
     attachments: Attachments
     metrics: Metrics
     url_for: UrlFor
+    reader: ObjectReader
+    downloads: Downloads
     tail: asyncio.Task[None] | None = None
     tail_waits_for: str | None = "the event log is not read yet"
     background: set[asyncio.Task[None]] = field(default_factory=set)
@@ -94,12 +99,13 @@ def services_of(request: Request) -> Services:
 
 
 def media_urls(settings: Settings) -> UrlFor:
-    """Object key → the URL that a reader is given."""
+    """Object key → the URL that a reader is given. Raises SettingsError."""
     signer = UrlSigner(settings, create_s3_client(settings))
+    cdn = CloudFrontUrls(settings) if settings.media_url_mode == "cloudfront-signed" else None
 
     def url_for(key: str) -> str:
         try:
-            return url_for_read(settings, signer, key)
+            return url_for_read(settings, signer, key, cdn)
         except BotoCoreError as error:
             # Without credentials nobody can sign; the text must not suffer for it.
             log.warning("a URL could not be signed", error=type(error).__name__)
@@ -132,6 +138,8 @@ async def running_services(settings: Settings) -> AsyncIterator[Services]:
         attachments=Attachments(settings, store),
         metrics=metrics,
         url_for=url_for,
+        reader=ObjectReader.from_settings(settings),
+        downloads=Downloads(settings.media_downloads_at_once),
     )
     metrics.conversations.set_function(lambda: len(hub))
 
@@ -155,6 +163,7 @@ async def running_services(settings: Settings) -> AsyncIterator[Services]:
         except TimeoutError:
             log.warning("Kafka clients did not close in time")
         store.close()
+        services.reader.close()
         await services.pool.close(timeout=CLOSE_S)
 
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-from datetime import UTC, datetime
 from typing import Any
 
 from psycopg.rows import dict_row
 
-from polylogue.api.errors import ApiError
+from polylogue.api import keyset
 from polylogue.api.framing import UrlFor
 from polylogue.api.lineage import Row, family
 from polylogue.api.submissions import Pool
+from polylogue.api.times import timed
 
 _LISTED = """conversation_id, title, pinned, last_turn_id, turn_running, parent_conversation_id, parent_turn_id,
     parent_model_id, created_at, updated_at"""
@@ -21,7 +19,7 @@ _AFTER = "AND (updated_at, conversation_id) < (%(at)s, %(id)s)"
 
 async def page(pool: Pool, owner: str, limit: int, cursor: str | None) -> dict[str, Any]:
     """Keyset pages: what changes meanwhile moves to the front and is neither lost nor doubled within a page."""
-    at, after_id = _read(cursor) if cursor else (None, None)
+    at, after_id = keyset.read(cursor) if cursor else (None, None)
     async with pool.connection() as connection, connection.cursor(row_factory=dict_row) as rows:
         await rows.execute(
             f"""SELECT {_LISTED} FROM conversations WHERE owner_id = %(owner)s AND NOT deleted
@@ -30,7 +28,9 @@ async def page(pool: Pool, owner: str, limit: int, cursor: str | None) -> dict[s
         )
         found = await rows.fetchall()
     shown = found[:limit]
-    following = _written(shown[-1]) if len(found) > limit else None
+    following = (
+        keyset.written(shown[-1]["updated_at"], shown[-1]["conversation_id"]) if len(found) > limit else None
+    )
     return {"conversations": [_listed(row) for row in shown], "next_cursor": following}
 
 
@@ -43,9 +43,10 @@ async def conversation(
     if found is None:
         return None
     head, turns = found
-    return _listed({name: value for name, value in head.items() if name != "generation"}) | {
+    told = {name: value for name, value in head.items() if name not in ("generation", "deleted")}
+    return _listed(told) | {
         "turns": [
-            _timed(turn) | {"messages": [_shown(message, url_for) for message in turn["messages"]]}
+            timed(turn) | {"messages": [_shown(message, url_for) for message in turn["messages"]]}
             for turn in turns
         ]
     }
@@ -60,35 +61,20 @@ def just_submitted(conversation_id: str, *, running: bool) -> dict[str, Any]:
 def _shown(message: Row, url_for: UrlFor) -> Row:
     """The stored URL is of the day it was stored; the key is for ever."""
     for medium in message["media_urls"] or ():
-        if medium.get("key"):
-            medium["url"] = url_for(medium["key"])
+        show_medium(medium, url_for)
     for picture in message["attachments"] or ():
         picture["url"] = url_for(picture["key"])
-    return _timed(message)
+    return timed(message)
+
+
+def show_medium(medium: Row, url_for: UrlFor) -> None:
+    """What is expired or deleted has its status and no URL, which nothing would answer."""
+    open_ = medium.get("status") == "stored"
+    if medium.get("key"):
+        medium["url"] = url_for(medium["key"]) if open_ else None
+    for rendition in medium.get("renditions") or ():
+        rendition["url"] = url_for(rendition["key"]) if open_ else None
 
 
 def _listed(row: dict[str, Any]) -> dict[str, Any]:
-    return _timed(row) | {"status": "running" if row["turn_running"] else "idle"}
-
-
-def _timed(row: dict[str, Any]) -> dict[str, Any]:
-    return {
-        name: value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        if isinstance(value, datetime)
-        else value
-        for name, value in row.items()
-    }
-
-
-def _written(row: dict[str, Any]) -> str:
-    text = f"{row['updated_at'].astimezone(UTC).isoformat()} {row['conversation_id']}"
-    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
-
-
-def _read(cursor: str) -> tuple[datetime, str]:
-    try:
-        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
-        at, _, conversation_id = text.partition(" ")
-        return datetime.fromisoformat(at), conversation_id.replace("\0", "")
-    except (ValueError, binascii.Error):
-        raise ApiError(400, "bad_cursor", "The cursor is malformed; use next_cursor as it came.") from None
+    return timed(row) | {"status": "running" if row["turn_running"] else "idle"}

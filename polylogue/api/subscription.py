@@ -87,7 +87,11 @@ class Subscription:
             self._turn_id is not None
             and not self._backlog
             and not self._news().frames
-            and self._channel.turn_finished(self._turn_id, self._turn_floor, self._turn_round)
+            and (
+                self._channel.turn_finished(self._turn_id, self._turn_floor, self._turn_round)
+                # A prompt that crossed the deletion of its conversation is never begun.
+                or (self._channel.state.deleted and self._turn_id not in self._channel.state.turns)
+            )
         )
 
     def leave(self) -> None:

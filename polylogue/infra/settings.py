@@ -10,7 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _ORIGINS = r"^(\s*https?://[^\s/@,?#]+\s*(,|$))*$"  # scheme://host:port, with commas between them
 
-UrlMode = Literal["public", "presigned"]
+UrlMode = Literal["public", "presigned", "cloudfront-signed"]
 
 
 class SettingsError(Exception):
@@ -38,6 +38,9 @@ class Settings(BaseSettings):
     s3_media_bucket: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")] = "polylogue-media"
     s3_endpoint_url: AnyHttpUrl | None = None
     cloudfront_domain: str | None = None
+    cloudfront_key_pair_id: str | None = None
+    cloudfront_private_key_file: Path | None = None
+    cloudfront_private_key: SecretStr | None = None  # the PEM itself, instead of a file
 
     # The gateway
     openrouter_api_key: SecretStr | None = None
@@ -64,6 +67,8 @@ class Settings(BaseSettings):
     media_lifecycle_days: Annotated[int, Field(ge=1)] = 90
     media_url_mode: UrlMode = "presigned"
     media_url_life_s: Annotated[int, Field(ge=60, le=604_800)] = 3600
+    media_proxy: bool = False
+    media_downloads_at_once: Annotated[int, Field(ge=1, le=1000)] = 16
     media_deadline_s: Annotated[float, Field(gt=0)] = 600
     enable_media_responses: bool = True
     media_fetch_allow: Annotated[str, Field(pattern=_ORIGINS)] = ""
@@ -111,6 +116,14 @@ class Settings(BaseSettings):
         """The longest line of an answer: base64 is a third longer than its medium, and there is JSON around it."""
         return int((self.gateway_max_line_mb or 1.4 * self.media_max_size_mb) * 1024 * 1024)
 
+    def check_url_mode(self) -> None:
+        """Raises SettingsError where the way of making URLs lacks something."""
+        if self.media_url_mode != "cloudfront-signed":
+            return
+        self.require("cloudfront_domain", "cloudfront_key_pair_id")
+        if self.cloudfront_private_key is None:
+            self.require("cloudfront_private_key_file")
+
     def require(self, *names: str) -> None:
         """Raises SettingsError for the first of `names` that is not set."""
         for name in names:
@@ -121,8 +134,10 @@ class Settings(BaseSettings):
 def load_settings(**overrides: object) -> Settings:
     """Reads the settings. Raises SettingsError with one sentence for the first one that cannot be used."""
     try:
-        return Settings(**overrides)  # type: ignore[arg-type]  # values are validated, whatever their type
+        settings = Settings(**overrides)  # type: ignore[arg-type]  # values are validated, whatever their type
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         name = ".".join(str(part) for part in first["loc"]).upper()
         raise SettingsError(f"{name} cannot be used: {first['msg']}.") from None
+    settings.check_url_mode()
+    return settings

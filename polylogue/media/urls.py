@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -31,29 +32,27 @@ def public_url(settings: Settings, key: str) -> str:
     return f"https://{host}/{bucket}/{path}" if "." in bucket else f"https://{bucket}.{host}/{path}"
 
 
-class UrlSigner:
+class SignedUrls(ABC):
     """Signs locally, and gives the same URL again until half of its life is over, so that browsers can cache.
 
     Signed URLs live here and in the reader's answer; they are never logged or stored.
     """
 
-    def __init__(
-        self, settings: Settings, client: S3Client, *, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._bucket = settings.s3_media_bucket
-        self._life_s = settings.media_url_life_s
-        self._client = client
+    def __init__(self, life_s: int, clock: Callable[[], float]) -> None:
+        self.life_s = life_s
         self._clock = clock
         self._signed: OrderedDict[str, tuple[float, str]] = OrderedDict()  # key → signed at, URL
+
+    @abstractmethod
+    def make(self, key: str) -> str:
+        """A URL that opens for `life_s` seconds from now."""
 
     def sign(self, key: str) -> str:
         now = self._clock()
         known = self._signed.get(key)
-        if known is not None and now - known[0] < self._life_s / 2:
+        if known is not None and now - known[0] < self.life_s / 2:
             return known[1]
-        url = self._client.generate_presigned_url(
-            "get_object", Params={"Bucket": self._bucket, "Key": key}, ExpiresIn=self._life_s
-        )
+        url = self.make(key)
         self._signed.pop(key, None)
         self._signed[key] = (now, url)
         if len(self._signed) > SIGNED_URLS_KEPT:
@@ -61,8 +60,32 @@ class UrlSigner:
         return url
 
 
-def url_for_read(settings: Settings, signer: UrlSigner, key: str) -> str:
-    """The URL that a reader who may see the object is given, as MEDIA_URL_MODE says; a private one is always signed."""
-    if settings.media_url_mode == "public" and not key.startswith(PRIVATE):
-        return public_url(settings, key)
+class UrlSigner(SignedUrls):
+    """Presigned by S3's own rules: whoever has the URL may get the object, and nothing else."""
+
+    def __init__(
+        self, settings: Settings, client: S3Client, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        super().__init__(settings.media_url_life_s, clock)
+        self._bucket = settings.s3_media_bucket
+        self._client = client
+
+    def make(self, key: str) -> str:
+        return self._client.generate_presigned_url(
+            "get_object", Params={"Bucket": self._bucket, "Key": key}, ExpiresIn=self.life_s
+        )
+
+
+def url_for_read(settings: Settings, signer: SignedUrls, key: str, cdn: SignedUrls | None = None) -> str:
+    """The URL that a reader who may see the object is given, as MEDIA_URL_MODE says; `cdn` signs for CloudFront.
+
+    A private one is always presigned by S3: the CDN does not reach it.
+    """
+    if key.startswith(PRIVATE):
+        return signer.sign(key)
+    match settings.media_url_mode:
+        case "public":
+            return public_url(settings, key)
+        case "cloudfront-signed" if cdn is not None:
+            return cdn.sign(key)
     return signer.sign(key)

@@ -87,6 +87,7 @@ class DeleteConversation(Payload, frozen=True, kw_only=True, omit_defaults=True)
     """
 
     media: tuple[MediumRef, ...] = ()
+    turn_ids: tuple[str, ...] = ()  # whose attachments and histories nobody else refers to
 
 
 class RemoveMedia(Payload, frozen=True, kw_only=True, omit_defaults=True):

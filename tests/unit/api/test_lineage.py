@@ -5,17 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 from polylogue.api.history import history_of
-from polylogue.api.lineage import composed, models_of
+from polylogue.api.lineage import GONE, composed, models_of
 
 
 def generation(
-    name: str, parent: str | None = None, upto: str | None = None, model: str | None = None
+    name: str,
+    parent: str | None = None,
+    upto: str | None = None,
+    model: str | None = None,
+    *,
+    deleted: bool = False,
 ) -> dict[str, Any]:
     return {
         "conversation_id": name,
         "parent_conversation_id": parent,
         "parent_turn_id": upto,
         "parent_model_id": model,
+        "deleted": deleted,
     }
 
 
@@ -98,3 +104,30 @@ def test_pictures_of_both_sides_are_told_and_only_stored_ones() -> None:
     user, answer = history_of(composed([generation("c")], [turn("c", "t1")], messages))
     assert [one.key for one in user.attachments] == ["private/local/t1/1.png"]
     assert [one.key for one in answer.attachments] == ["media/image/x.png"]
+
+
+def test_what_was_shared_with_a_deleted_conversation_is_gone_and_says_so() -> None:
+    family = [generation("child", "parent", "t1", "a"), generation("parent", deleted=True)]
+    seen = composed(family, [turn("child", "t3")], [said("t3", None, "prompt 3"), said("t3", "a", "a 3")])
+    assert [(one["turn_id"], one["gone"], one["inherited"]) for one in seen] == [
+        ("t1", True, True),
+        ("t3", False, False),
+    ]
+    assert (seen[0]["notice"], seen[0]["messages"], seen[0]["prompt"]) == (GONE, [], "")
+    assert told(seen) == [(None, "prompt 3"), ("a", "a 3")]
+    assert models_of(seen) == ["a"]
+
+
+def test_what_a_deleted_conversation_had_inherited_itself_is_still_there() -> None:
+    family = [
+        generation("new", "mid", "t2"),
+        generation("mid", "old", "t1", deleted=True),
+        generation("old"),
+    ]
+    seen = composed(family, [turn("old", "t1")], [said("t1", None, "prompt 1"), said("t1", "a", "a 1")])
+    assert [(one["turn_id"], one["gone"]) for one in seen] == [("t1", False), ("t2", True)]
+    assert told(seen) == [(None, "prompt 1"), ("a", "a 1")]
+
+
+def test_a_deleted_parent_that_shared_no_turn_leaves_no_trace() -> None:
+    assert composed([generation("child", "parent"), generation("parent", deleted=True)], [], []) == []
