@@ -29,6 +29,7 @@ class ValidationProcess:
         self._process = process
         self._channel = channel
         self.files = 0  # that it has looked at
+        self._asked = False
 
     @classmethod
     async def start(cls, limits: Limits) -> Self:
@@ -71,6 +72,7 @@ class ValidationProcess:
     async def ask(self, question: Question, descriptor: int) -> Answer:
         """Raises ProcessDiedError. One question at a time."""
         self.files += 1
+        self._asked = True
         body = msgspec.msgpack.encode(question)
         try:
             # Some hundred bytes, into a socket from which everything before has been read: this never blocks.
@@ -79,18 +81,24 @@ class ValidationProcess:
             return _answers.decode(await self._receive(length))
         except (OSError, msgspec.DecodeError) as error:
             raise ProcessDiedError(type(error).__name__) from None
+        finally:
+            self._asked = False
+            if self._process.returncode is not None:
+                self._channel.close()
 
     async def end(self) -> int:
         """Ends it, whatever it does, and returns its status: a signal's number, negative, where one ended it."""
-        self._channel.close()
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
-        return await self._process.wait()
+        return await self.died()
 
     async def died(self) -> int:
-        """The status of a process that hung up by itself."""
-        self._channel.close()
-        return await self._process.wait()
+        """The status of a process that hangs up by itself."""
+        status = await self._process.wait()
+        if not self._asked:
+            # Closed under whoever reads from it, it would never wake them.
+            self._channel.close()
+        return status
 
     async def _receive(self, size: int) -> bytearray:
         data = bytearray(size)

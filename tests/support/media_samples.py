@@ -135,3 +135,11 @@ def gif_of_frames(count: int) -> bytes:
     screen = b"GIF89a" + struct.pack("<HHBBB", 1, 1, 0x80, 0, 0) + b"\0\0\0\xff\xff\xff"
     frame = b"!\xf9\x04\x04\x01\0\0\0" + b"," + struct.pack("<HHHHB", 0, 0, 1, 1, 0) + b"\x02\x02\x44\x01\0"
     return screen + frame * count + b";"
+
+
+@cache
+def slow_gif(frames: int = 1000, side: int = 1600) -> bytes:
+    """Takes a decoder some seconds, and nobody long to make: the same large frame again and again."""
+    whole = encoded("GIF", Image.new("P", (side, side), 7))
+    begin = 13 + (3 << ((whole[10] & 7) + 1))
+    return whole[:begin] + whole[begin:-1] * frames + b";"
