@@ -8,7 +8,18 @@ from contextlib import asynccontextmanager
 from fastapi import Depends, FastAPI
 
 from polylogue import __version__
-from polylogue.api import compare_stream, conversations, health, models, rounds_and_branches
+from polylogue.api import (
+    compare_stream,
+    conversations,
+    gallery,
+    health,
+    media,
+    models,
+    rounds_and_branches,
+    search,
+    stats,
+    usage,
+)
 from polylogue.api.attachments import most_body_bytes
 from polylogue.api.body_limit import BodyLimit
 from polylogue.api.errors import add_error_answers
@@ -39,7 +50,17 @@ def create_app(settings: Settings) -> FastAPI:
     )
     add_error_answers(app)
     app.include_router(health.router)
-    for routes in (compare_stream.router, conversations.router, rounds_and_branches.router, models.router):
+    for routes in (
+        compare_stream.router,
+        conversations.router,
+        rounds_and_branches.router,
+        models.router,
+        gallery.router,
+        media.router,
+        search.router,
+        usage.router,
+        stats.router,
+    ):
         app.include_router(routes, prefix="/api/v1")
         app.include_router(routes, prefix="/api", include_in_schema=False)
     ui = built_ui(settings)

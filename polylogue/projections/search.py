@@ -38,11 +38,13 @@ SEARCH_MESSAGES = Table(
     derived={"words": "tsvector"},
     indexes=("USING gin (words)", "(conversation_id)"),
 )
-# "simple" treats all languages alike: words as they are written, in lower case, none left out.
+# "simple" treats all languages alike: words as they are written, in lower case, none left out. Without its brackets
+# markup is words too; people ask models about it.
 WORDS = Refresh(
     f"""
     UPDATE search_messages
-    SET content = left(content, {MOST_CHARACTERS}), words = to_tsvector('simple', left(content, {MOST_CHARACTERS}))
+    SET content = left(content, {MOST_CHARACTERS}),
+        words = to_tsvector('simple', translate(left(content, {MOST_CHARACTERS}), '<>', '  '))
     WHERE message_id = ANY(%s)
     """  # noqa: S608 (our own number)
 )
