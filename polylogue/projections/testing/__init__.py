@@ -1,0 +1,8 @@
+"""For tests of projections: `ProjectionSpec` says given, when, then on real Postgres; `Story` writes the events."""
+
+from __future__ import annotations
+
+from polylogue.projections.testing.spec import ProjectionSpec, SpecFailedError
+from polylogue.projections.testing.story import Answer, Story
+
+__all__ = ["Answer", "ProjectionSpec", "SpecFailedError", "Story"]
