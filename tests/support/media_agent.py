@@ -25,7 +25,8 @@ from polylogue.infra.s3 import create_s3_client
 from polylogue.infra.settings import Settings
 from polylogue.infra.topics import CONVERSATION_EVENTS, MEDIA_REQUESTS, MEDIA_SEGMENTS, Topic, topic_name
 from polylogue.media.keys import object_key
-from polylogue.schemas.claims import MediaClaim, SegmentRange, StoreMedia
+from polylogue.schemas.base import Payload
+from polylogue.schemas.claims import MediaClaim, MediumRef, SegmentRange, StoreMedia
 from polylogue.schemas.clock import now_ms, rfc3339
 from polylogue.schemas.codec import event_codec, request_codec
 from polylogue.schemas.envelope import Event, Request
@@ -62,6 +63,22 @@ def png(size_bytes: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + header + filling + pixels + end
 
 
+def reference(claim: MediaClaim) -> MediumRef:
+    """As the API names a medium that it wants removed."""
+    return MediumRef(
+        media_id=claim.media_id,
+        media_type=claim.media_type,
+        conversation_id=claim.conversation_id,
+        owner_id=claim.owner_id,
+        answer_partition=claim.answer_partition,
+        key=claim.key,
+        turn_id=claim.turn_id,
+        response_id=claim.response_id,
+        model=claim.model,
+        size_bytes=claim.segments.size_bytes if claim.segments else None,
+    )
+
+
 @dataclass(frozen=True)
 class Produced:
     """A medium as the runner left it: in the log, claimed, and not yet stored."""
@@ -84,11 +101,13 @@ class Runner:
         requests_partition: int | None = None,
         produced_at_ms: int | None = None,
         announced: dict[str, Any] | None = None,
+        conversation_id: str | None = None,
         **changes: Any,
     ) -> Produced:
         """Segments, the events of a whole response, and the claim."""
         media_id = secrets.token_hex(16)
-        conversation_id, turn_id = secrets.token_hex(16), secrets.token_hex(16)
+        conversation_id = conversation_id or secrets.token_hex(16)
+        turn_id = secrets.token_hex(16)
         answer_partition = partition_for(conversation_id, PARTITIONS)
         key = object_key("image", conversation_id, MODEL, "20260102", media_id, "png")
         claim = MediaClaim(
@@ -147,6 +166,11 @@ class Runner:
             data=StoreMedia(claim=claim, produced_at_ms=produced_at_ms or now_ms()),
         )
         await self.write_request(request_codec.encode(request), claim.media_id.encode(), requests_partition)
+
+    async def ask(self, data: Payload, key: str, partition: int | None = None) -> None:
+        """A request of any other kind."""
+        request = Request(request_id=f"{type(data).__name__}-{secrets.token_hex(4)}", data=data)
+        await self.write_request(request_codec.encode(request), key.encode(), partition)
 
     async def write_request(self, value: bytes, key: bytes, partition: int | None = None) -> None:
         await self._producer.send_and_wait(
@@ -345,13 +369,19 @@ def outcomes_of(records: list[Any], media_id: str) -> list[MediaOutcome]:
 
 def visible_outcomes(records: list[Any], claim: MediaClaim) -> tuple[list[MediaOutcome], int]:
     """The outcomes of a medium that a reader shows, and how often its turn was completed."""
-    state, visible, completed = ConversationState(), [], 0
+    shown, completed = visible(records, claim)
+    return [one for one in shown if isinstance(one, (MediaStored, MediaRejected, MediaFailed))], completed
+
+
+def visible(records: list[Any], claim: MediaClaim) -> tuple[list[Any], int]:
+    """All that a reader shows of a medium after it was produced, and how often its turn was completed."""
+    state, shown, completed = ConversationState(), [], 0
     for record in records:
         event = event_codec.decode(record.value)
         if not isinstance(event, Event) or event.conversation_id != claim.conversation_id:
             continue
         verdict = admit(state, event, record.offset)
         completed += verdict.completed is not None
-        if verdict.visible and isinstance(event.data, (MediaStored, MediaRejected, MediaFailed)):
-            visible.append(event.data)
-    return visible, completed
+        if verdict.visible and getattr(event.data, "media_id", None) == claim.media_id:
+            shown.append(event.data)
+    return shown, completed
