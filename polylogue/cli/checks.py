@@ -210,11 +210,12 @@ async def _s3(settings: Settings) -> list[Finding]:
         client = create_s3_client(settings)
         bucket = settings.s3_media_bucket
         try:
-            client.head_bucket(Bucket=bucket)
+            # What the application may ask; HeadBucket would need the right to list everything.
+            client.list_objects_v2(Bucket=bucket, Prefix="media/", MaxKeys=1)
         except ClientError as error:
             status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
             if status == http.HTTPStatus.NOT_FOUND:
-                remedy = "`polylogue run` makes it; or make it yourself"
+                remedy = "`polylogue run` makes one; at AWS, `polylogue aws apply` does"
                 return [Finding("Bucket", ok=False, detail=f"{bucket} does not exist", remedy=remedy)]
             remedy = "are AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_REGION right?"
             return [

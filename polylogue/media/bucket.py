@@ -21,7 +21,8 @@ def ensure_bucket(settings: Settings) -> None:
     client = create_s3_client(settings)
     try:
         try:
-            client.head_bucket(Bucket=settings.s3_media_bucket)
+            # HeadBucket would need the right to list everything; the application may list below its prefixes only.
+            client.list_objects_v2(Bucket=settings.s3_media_bucket, Prefix="media/", MaxKeys=1)
         except ClientError as error:
             if status_of(error) != 404:
                 raise

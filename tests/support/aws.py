@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import boto3
@@ -53,33 +54,33 @@ class CutError(Exception):
 
 
 class Calls:
-    """Counts the calls that change something, and cuts off after or before the one that is named."""
+    """Counts the calls that change something, and cuts off after the one that is named."""
 
     READING = ("Get", "List", "Describe", "Head")
 
     def __init__(self) -> None:
         self.made: list[str] = []
         self._cut_at: int | None = None
-        self._before = False
 
-    def cut_at(self, number: int | None, *, before: bool = False) -> None:
+    def cut_at(self, number: int | None) -> None:
         self.made.clear()
-        self._cut_at, self._before = number, before
+        self._cut_at = number
 
-    def watch(self, clients: Clients) -> None:
-        for client in vars(clients).values():
-            client.meta.events.register_last("before-call", self._begun)
-            client.meta.events.register_last("after-call", self._ended)
+    def watch(self) -> None:
+        """Until the next AWS."""
+        _WATCHING.append(self)
 
-    def _begun(self, model: Any, **_: Any) -> None:
-        if not model.name.startswith(self.READING):
-            self.made.append(model.name)
-            if self._before and len(self.made) == self._cut_at:
-                raise CutError(model.name)
+    def begun(self, name: str) -> None:
+        if not name.startswith(self.READING):
+            self.made.append(name)
 
-    def _ended(self, model: Any, **_: Any) -> None:
-        if not model.name.startswith(self.READING) and not self._before and len(self.made) == self._cut_at:
-            raise CutError(model.name)
+    def ended(self, name: str) -> None:
+        if not name.startswith(self.READING) and len(self.made) == self._cut_at:
+            raise CutError(name)
+
+
+_WATCHING: list[Calls] = []
+_METRICS: dict[tuple[str, str], Any] = {}  # the request metrics of buckets
 
 
 @contextmanager
@@ -90,15 +91,34 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clients]:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
     with mock_aws():
+        _METRICS.clear()
+        _WATCHING.clear()
         _remember_origin_access(monkeypatch)
-        _see_tls(monkeypatch)
-        yield patched_clients()
+        _judge_as_aws_does(monkeypatch)
+        yield _clients()
 
 
-def patched_clients(region: str = "eu-central-1") -> Clients:
-    clients = Clients.of(boto3.Session(), region)
+@cache
+def _clients() -> Clients:
+    """Made once, since making them takes longer than most tests."""
+    clients = Clients.of(
+        boto3.Session(aws_access_key_id="testing", aws_secret_access_key="testing"), "eu-central-1"
+    )
     _serve_missing_calls(clients)
+    for client in vars(clients).values():
+        client.meta.events.register_last("before-call", _begun)
+        client.meta.events.register_last("after-call", _ended)
     return clients
+
+
+def _begun(model: Any, **_: Any) -> None:
+    for calls in _WATCHING:
+        calls.begun(model.name)
+
+
+def _ended(model: Any, **_: Any) -> None:
+    for calls in _WATCHING:
+        calls.ended(model.name)
 
 
 def _remember_origin_access(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,14 +133,19 @@ def _remember_origin_access(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cloudfront_models.Origin, "__init__", init)
 
 
-def _see_tls(monkeypatch: pytest.MonkeyPatch) -> None:
-    """moto takes a Deny with a condition for one without; its own requests count as sent over TLS."""
+def _judge_as_aws_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    """moto takes a Deny with a condition for one without, and a service of AWS for everybody.
+
+    Its own requests count as sent over TLS, and none of them comes from a service.
+    """
     statement = access_control.IAMPolicyStatement
     original = statement.is_action_permitted
 
     def permitted(self: Any, *arguments: Any, **named: Any) -> access_control.PermissionResult:
         condition = self._statement.get("Condition", {})
-        if condition.get("Bool", {}).get("aws:SecureTransport") == "false":
+        principal = self._statement.get("Principal")
+        over_tls = condition.get("Bool", {}).get("aws:SecureTransport") == "false"
+        if over_tls or (isinstance(principal, dict) and "Service" in principal):
             return access_control.PermissionResult.NEUTRAL
         return original(self, *arguments, **named)
 
@@ -129,7 +154,6 @@ def _see_tls(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _serve_missing_calls(clients: Clients) -> None:
     """The calls that moto has not: changing and deleting key groups, and request metrics."""
-    groups = _cloudfront_backend().key_groups
     metrics = _METRICS
 
     def answer(client: Any, operation: str, reply: Callable[[dict[str, Any]], dict[str, Any] | None]) -> None:
@@ -152,7 +176,7 @@ def _serve_missing_calls(clients: Clients) -> None:
         client.meta.events.register_last(f"before-call.{service}.{operation}", reply_now)
 
     def update_group(params: dict[str, Any]) -> dict[str, Any]:
-        group = groups[params["Id"]]
+        group = _cloudfront_backend().key_groups[params["Id"]]
         group.items = params["KeyGroupConfig"]["Items"]
         return {"KeyGroup": {"Id": group.id}}
 
@@ -164,7 +188,7 @@ def _serve_missing_calls(clients: Clients) -> None:
             in (distribution.distribution_config.DefaultCacheBehavior.trusted_key_groups.items or [])
         ]
         assert not used, "CloudFront keeps a group that a distribution trusts"
-        del groups[params["Id"]]
+        del _cloudfront_backend().key_groups[params["Id"]]
         return {}
 
     def put_metrics(params: dict[str, Any]) -> dict[str, Any]:
@@ -186,14 +210,7 @@ def _serve_missing_calls(clients: Clients) -> None:
     answer(clients.s3, "DeleteBucketMetricsConfiguration", delete_metrics)
 
 
-_METRICS: dict[tuple[str, str], Any] = {}
-
-
 def _cloudfront_backend() -> Any:
     from moto.core import DEFAULT_ACCOUNT_ID
 
     return cloudfront_models.cloudfront_backends[DEFAULT_ACCOUNT_ID]["aws"]
-
-
-def public_keys() -> Any:
-    return _cloudfront_backend().public_keys

@@ -22,7 +22,7 @@ _TOPIC = re.compile(r"arn:[a-z-]+:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]+(\.fifo
 
 
 class BlueprintError(Exception):
-    """What is wanted cannot be built; the message is one sentence that names the option."""
+    """What is wanted cannot be built; the message is one sentence that names the key."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,34 +48,37 @@ class Blueprint:
     def __post_init__(self) -> None:
         for origin in self.origins:
             if not _ORIGIN.fullmatch(origin):
-                raise BlueprintError(f"--origin {origin} is not an origin such as https://example.com.")
+                raise BlueprintError(f"origins: {origin} is not an origin such as https://example.com.")
         if self.price_class not in PRICE_CLASSES:
-            raise BlueprintError(f"--price-class is none of {', '.join(PRICE_CLASSES)}.")
+            raise BlueprintError(f"price_class is none of {', '.join(PRICE_CLASSES)}.")
         if self.url_mode == "cloudfront-signed" and self.public_key_pem is None:
-            raise BlueprintError("--public-key is needed with the URL mode cloudfront-signed.")
+            raise BlueprintError("public_key is needed where MEDIA_URL_MODE is cloudfront-signed.")
         if self.url_mode == "presigned" and self.cdn:
             raise BlueprintError(
-                "--cdn does not go with the URL mode presigned: its URLs name the bucket itself."
+                "cdn does not go with MEDIA_URL_MODE=presigned: its URLs name the bucket itself."
             )
         self._check_domain()
         if self.alarm_topic_arn and not _TOPIC.fullmatch(self.alarm_topic_arn):
-            raise BlueprintError(f"--alarm-topic {self.alarm_topic_arn} is not the ARN of an SNS topic.")
-        for option, limit in (("--size-alarm", self.size_alarm_gb), ("--egress-alarm", self.egress_alarm_gb)):
+            raise BlueprintError(f"alarm_topic_arn: {self.alarm_topic_arn} is not the ARN of an SNS topic.")
+        for key, limit in (
+            ("size_alarm_gb", self.size_alarm_gb),
+            ("egress_alarm_gb", self.egress_alarm_gb),
+        ):
             if limit < 1:
-                raise BlueprintError(f"{option} has to be 1 GB or more.")
+                raise BlueprintError(f"{key} has to be 1 or more.")
 
     def _check_domain(self) -> None:
         if (self.domain is None) != (self.certificate_arn is None):
-            raise BlueprintError("--domain and --certificate go together.")
+            raise BlueprintError("domain and certificate_arn go together.")
         if self.domain is None or self.certificate_arn is None:
             return
         if not self.distributed:
-            raise BlueprintError("--domain needs a distribution: add --cdn.")
+            raise BlueprintError("domain needs a distribution: set cdn = true.")
         if not _HOST.fullmatch(self.domain):
-            raise BlueprintError(f"--domain {self.domain} is not a host name.")
+            raise BlueprintError(f"domain: {self.domain} is not a host name.")
         found = _CERTIFICATE.fullmatch(self.certificate_arn)
         if not found or found[1] != "us-east-1":
-            raise BlueprintError("--certificate has to be the ARN of an ACM certificate in us-east-1.")
+            raise BlueprintError("certificate_arn has to be the ARN of an ACM certificate in us-east-1.")
 
     @property
     def distributed(self) -> bool:

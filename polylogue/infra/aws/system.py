@@ -100,7 +100,7 @@ def destroy(clients: Clients, blueprint: Blueprint, *, with_contents: bool) -> I
     """Removes everything, and says each step when it is done."""
     for resource in reversed(resources()):
         if isinstance(resource, Bucket) and with_contents:
-            yield f"{empty(clients, blueprint.bucket)} objects deleted"
+            yield f"objects deleted: {empty(clients, blueprint.bucket)}"
         if resource.read(clients, blueprint).document is not None:
             resource.remove(clients, blueprint)
             yield f"{resource.name} removed"
