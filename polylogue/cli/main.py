@@ -13,6 +13,7 @@ from polylogue.cli import (
     child,
     dlq,
     doctor,
+    media,
     problems,
     processes,
     stack,
@@ -45,6 +46,7 @@ app.add_typer(topics.app, name="topics", rich_help_panel=_LOOK)
 app.add_typer(tables.app, name="tables", rich_help_panel=_LOOK)
 app.add_typer(aws.app, name="aws", rich_help_panel=_LOOK)
 app.add_typer(dlq.app, name="dlq", rich_help_panel=_LOOK)
+app.add_typer(media.app, name="media", rich_help_panel=_LOOK)
 app.add_typer(usage.app, name="usage", rich_help_panel=_LOOK)
 app.command(rich_help_panel=_LOOK)(version.version)
 app.command(rich_help_panel=_PARTS)(processes.api)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import typer
 
 from polylogue.cli.usage_export import export
+from polylogue.cli.usage_tail import tail
 
 app = typer.Typer(no_args_is_help=True, help="What media were made: follow it, or take it away as files.")
 app.command()(export)
+app.command()(tail)
