@@ -16,6 +16,7 @@ from polylogue.api.principal import Asking
 from polylogue.api.requests import CancelRequest, ConversationChange, Rating
 from polylogue.api.sse import EventStream
 from polylogue.api.streams import placed, stream
+from polylogue.api.zip_download import zipped
 
 router = APIRouter(prefix="/conversations", tags=["conversations"])
 Force = Annotated[bool, Query(description="delete although other conversations show it")]
@@ -82,6 +83,16 @@ async def cancel(
 ) -> dict[str, Any]:
     """Stops models and keeps what they have said; stopping what has ended is no error."""
     return await cancel_turn(services, asking.owner, conversation_id, request or CancelRequest())
+
+
+@router.get(
+    "/{conversation_id}/media.zip",
+    response_class=Response,
+    responses={200: {"content": {"application/zip": {}}, "description": "The files and manifest.json"}},
+)
+async def media_zip(services: Working, asking: Asking, conversation_id: str) -> Response:
+    """All media of the conversation, named by model, turn and position; `manifest.json` says everything of them."""
+    return await zipped(services, asking.owner, conversation_id)
 
 
 @router.patch("/{conversation_id}", responses=ACCEPTED)
