@@ -1,0 +1,109 @@
+import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
+import { cleanup, fireEvent, render, screen, waitFor } from "@testing-library/react";
+import { afterEach, describe, expect, it, vi } from "vitest";
+import type { Medium } from "../../state/turn";
+import type { MediaAttachment, MediaKind } from "../../types/conversation";
+import { MediaRenderer } from "./MediaRenderer";
+
+afterEach(() => {
+  cleanup();
+  vi.unstubAllGlobals();
+});
+
+const attachment = (type: MediaKind, more: Partial<MediaAttachment> = {}): MediaAttachment => ({
+  url: `https://media.example.com/${type}`,
+  type,
+  format: "png",
+  size_bytes: 6000,
+  media_id: "m1",
+  ...more,
+});
+
+const medium = (type: MediaKind, more: Partial<Medium> = {}): Medium => ({
+  mediaId: "m1",
+  type,
+  phase: "ready",
+  attachment: attachment(type),
+  width: 1024,
+  height: 512,
+  sizeBytes: 6000,
+  reason: null,
+  ...more,
+});
+
+const show = (one: Medium, onOpen?: (medium: Medium) => void) =>
+  render(
+    <QueryClientProvider client={new QueryClient()}>
+      <MediaRenderer medium={one} alt="a blue square" {...(onOpen ? { onOpen } : {})} />
+    </QueryClientProvider>,
+  ).container;
+
+describe("MediaRenderer", () => {
+  it("shows a picture lazily, in a place that is kept for it, described by the prompt", () => {
+    const made = show(medium("image"));
+    const picture = screen.getByRole("img", { name: "a blue square" });
+    expect(picture.getAttribute("loading")).toBe("lazy");
+    expect(picture.style.aspectRatio).toBe("1024 / 512");
+    expect(made.querySelector(".media-container.image-container")).not.toBeNull();
+  });
+
+  it("prefers the smaller rendition of a picture", () => {
+    const webp = { name: "webp", url: "https://media.example.com/w", content_type: "image/webp", size_bytes: 1 };
+    show(medium("image", { attachment: attachment("image", { renditions: [webp] }) }));
+    expect(screen.getByRole<HTMLImageElement>("img").src).toBe(webp.url);
+  });
+
+  it("plays sound with controls", () => {
+    const audio = show(medium("audio")).querySelector<HTMLAudioElement>(".audio-container audio");
+    expect(audio?.controls).toBe(true);
+    expect(audio?.preload).toBe("metadata");
+  });
+
+  it("plays film with controls, its poster, and no more than its head loaded", () => {
+    const poster = { name: "poster", url: "https://media.example.com/p", content_type: "image/webp", size_bytes: 1 };
+    const film = medium("video", { attachment: attachment("video", { renditions: [poster] }) });
+    const video = show(film).querySelector<HTMLVideoElement>(".video-container video");
+    expect(video?.controls).toBe(true);
+    expect(video?.preload).toBe("metadata");
+    expect(video?.getAttribute("poster")).toBe(poster.url);
+  });
+
+  it.each([
+    ["generating", "Picture is being made"],
+    ["uploading", "Picture is being checked and stored"],
+  ] as const)("names the phase %s and keeps the place", (phase, words) => {
+    const made = show(medium("image", { phase, attachment: null }));
+    expect(made.textContent).toContain(words);
+    expect(made.querySelector<HTMLElement>(".media-loading")?.style.aspectRatio).toBe("1024 / 512");
+  });
+
+  it.each([
+    ["failed", "Picture could not be shown: The file is larger than allowed."],
+    ["expired", "Picture has expired"],
+    ["deleted", "Picture was deleted"],
+  ] as const)("says in words that a medium is %s", (phase, words) => {
+    const reason = phase === "failed" ? "The file is larger than allowed." : null;
+    const made = show(medium("image", { phase, attachment: null, reason }));
+    expect(made.querySelector(".media-error")?.textContent).toContain(words);
+  });
+
+  it("asks once, silently, for a new address when the old one no longer opens", async () => {
+    const fetched = vi.fn(() =>
+      Promise.resolve(new Response(JSON.stringify({ url: "https://media.example.com/fresh" }), { status: 200 })),
+    );
+    vi.stubGlobal("fetch", fetched);
+    show(medium("image"));
+    fireEvent.error(screen.getByRole("img"));
+    await waitFor(() => expect(screen.getByRole<HTMLImageElement>("img").src).toBe("https://media.example.com/fresh"));
+    fireEvent.error(screen.getByRole("img"));
+    await screen.findByText(/could not be loaded/);
+    expect(fetched).toHaveBeenCalledTimes(1);
+  });
+
+  it("opens a picture", () => {
+    const opened = vi.fn();
+    show(medium("image"), opened);
+    fireEvent.click(screen.getByRole("button", { name: "Enlarge: a blue square" }));
+    expect(opened).toHaveBeenCalledOnce();
+  });
+});

@@ -1,0 +1,45 @@
+import { cleanup, render, screen } from "@testing-library/react";
+import { afterEach, describe, expect, it } from "vitest";
+import { Markdown } from "./Markdown";
+
+afterEach(cleanup);
+
+const show = (text: string) => render(<Markdown text={text} done />).container;
+
+describe("Markdown", () => {
+  it("makes structure of what models write", () => {
+    show("## Title\n\n1. one\n2. two\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n**bold** and `code`");
+    expect(screen.getByRole("heading", { level: 5 }).textContent).toBe("Title");
+    expect(screen.getAllByRole("listitem")).toHaveLength(2);
+    expect(screen.getByRole("columnheader", { name: "a" })).toBeTruthy();
+    expect(screen.getByText("bold").tagName).toBe("STRONG");
+  });
+
+  it("shows HTML as the text that it is", () => {
+    const made = show('<img src=x onerror="alert(1)">\n\nand <script>alert(1)</script> inline');
+    expect(made.querySelector("img, script")).toBeNull();
+    expect(made.textContent).toContain("<script>alert(1)</script>");
+  });
+
+  it.each(["javascript:alert(1)", "JaVaScRiPt:alert(1)", "data:text/html,x", "vbscript:x", "//evil.example/x", "file:///x"])(
+    "makes no link of %s",
+    (address) => {
+      const made = show(`[press](${address})`);
+      const link = made.querySelector("a");
+      expect(link === null || link.href.startsWith("https://") || link.href.startsWith("http://")).toBe(true);
+      expect(link?.href ?? "").not.toContain("script:");
+    },
+  );
+
+  it("loads no picture that a text names", () => {
+    const made = show("![a](https://example.com/spy.png)");
+    expect(made.querySelector("img")).toBeNull();
+    expect(made.querySelector("a")?.rel).toBe("noopener noreferrer nofollow");
+  });
+
+  it("takes amounts of money for no formula", () => {
+    expect(show("It costs $5 or $6.").querySelector(".formula")).toBeNull();
+    expect(show("So $a^2$ is it.").querySelector(".formula")?.textContent).toBe("a^2");
+    expect(show("$$\nx = 1\n$$").querySelector(".formula.display")).not.toBeNull();
+  });
+});
