@@ -63,16 +63,20 @@ class ProjectionSpec:
 
     def given(self, *events: Event) -> Given:
         """In the order in which they lie in a partition."""
-        return Given(self._settings, self._projection, events)
+        return self.given_records(*map(event_codec.encode, events))
+
+    def given_records(self, *values: bytes | None) -> Given:
+        """Values as they lie in the log: of earlier versions, for instance."""
+        return Given(self._settings, self._projection, values)
 
 
 class Given:
-    def __init__(self, settings: Settings, projection: Projection, events: Sequence[Event]) -> None:
+    def __init__(self, settings: Settings, projection: Projection, values: Sequence[bytes | None]) -> None:
         schema = f"spec_{secrets.token_hex(6)}"
         self._settings = settings.model_copy(update={"database_schema": schema})
         self._schema = version_schema(schema, projection.name, projection.version)
         self._projection = projection
-        self._events = events
+        self._values = values
 
     async def then(self, **tables: Rows) -> None:
         """Raises SpecFailedError unless each named table has these rows and no others, whichever way they are applied.
@@ -80,7 +84,7 @@ class Given:
         Only the named columns count, and the order does not. Values are as JSON has them: a day is "2026-03-01".
         """
         async with self._tables() as connection:
-            for way in ways(self._events):
+            for way in ways(self._values):
                 await self._apply(connection, way)
                 for name, expected in tables.items():
                     _compare(way, name, await rows_of(connection, self._schema, name), expected)
@@ -88,7 +92,7 @@ class Given:
     async def rows(self) -> dict[str, list[dict[str, Any]]]:
         """Every row of every table after the events were applied at once, sorted by key."""
         async with self._tables() as connection:
-            await self._apply(connection, next(ways(self._events)))
+            await self._apply(connection, next(ways(self._values)))
             return {
                 table.name: sorted(
                     await rows_of(connection, self._schema, table.name),
@@ -150,9 +154,8 @@ class Given:
             raise SpecFailedError(f"{way.name}: a batch that was applied could be applied again")
 
 
-def ways(events: Sequence[Event]) -> Iterator[Way]:
-    """Every way in which these events may come; the rows must be the same."""
-    values = [event_codec.encode(event) for event in events]
+def ways(values: Sequence[bytes | None]) -> Iterator[Way]:
+    """Every way in which these records may come; the rows must be the same."""
     records = _placed(values)
     if not records:
         yield Way("nothing", [])
@@ -166,7 +169,7 @@ def ways(events: Sequence[Event]) -> Iterator[Way]:
     yield Way("each written twice, one by one", [[record] for record in doubled])
 
 
-def _placed(values: Iterable[bytes]) -> list[Recorded]:
+def _placed(values: Iterable[bytes | None]) -> list[Recorded]:
     return [Recorded(offset, value) for offset, value in enumerate(values, start=FIRST_OFFSET)]
 
 
