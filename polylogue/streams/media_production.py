@@ -7,9 +7,10 @@ import hashlib
 import uuid
 
 from polylogue.infra.crash_points import crash_point
+from polylogue.infra.logs import get_logger
 from polylogue.infra.settings import Settings
 from polylogue.media.keys import object_key
-from polylogue.media.sniff import WAV, sniff
+from polylogue.media.sniff import WAV, MediaKind, sniff
 from polylogue.media.transcode import TranscodeError, transcode
 from polylogue.schemas.base import MediaType
 from polylogue.schemas.claims import MediaClaim, RemoteSource, SegmentRange
@@ -24,10 +25,14 @@ from polylogue.schemas.events import (
 from polylogue.streams.admission import MediaAdmission
 from polylogue.streams.gateway.answer import DISABLED
 from polylogue.streams.gateway.events import JobStarted, MediaBytes, MediaRemote
+from polylogue.streams.partition_writer import PartitionLostError
 from polylogue.streams.response_log import ResponseLog
+from polylogue.streams.seen_pictures import Fingerprints, SeenPictures, Size, size_of
 from polylogue.streams.segments import MediaOutbox
 
 MIB = 1024 * 1024
+
+_log = get_logger(__name__)
 
 _EXTENSIONS: dict[MediaType, str] = {"image": "png", "audio": "wav", "video": "mp4"}
 
@@ -43,6 +48,7 @@ class MediaProduction:
         model: str,
         admission: MediaAdmission,
         *,
+        fingerprints: Fingerprints,
         sound_format: str = "wav",
     ) -> None:
         self.off = admission.off  # why none are asked for; read once: it holds to the end of the response
@@ -56,6 +62,8 @@ class MediaProduction:
         self._sound_format = sound_format
         self._job: MediaJobStarted | None = None
         self._claims: set[asyncio.Task[None]] = set()
+        self._seen = SeenPictures(fingerprints)
+        self._comparing: asyncio.Task[None] | None = None
 
     @property
     def enabled(self) -> bool:
@@ -90,11 +98,56 @@ class MediaProduction:
             self.refuse(self._job.media_type, "video_failed", message)
 
     async def produce(self, medium: MediaBytes) -> None:
+        """A picture that may be a repetition is compared in the background: the text behind it does not wait."""
+        await self.compared()  # one at a time: pictures keep their order, and only one is held meanwhile
         if self._refused(medium.media_type, len(medium.data)):
             return
         if medium.media_type == "audio":
             medium = await self._as_asked(medium)
         kind = sniff(medium.data)
+        # A job's medium has a place that must be filled, whatever it shows.
+        size = None if self.job_pending else size_of(medium.data, kind)
+        if size is None:
+            await self._write(medium, kind)
+        elif self._seen.has(size):
+            self._comparing = asyncio.create_task(self._write_if_new(medium, kind, size))
+        else:
+            await asyncio.gather(self._write(medium, kind), self._seen.keep(size, medium.data))
+
+    async def compared(self) -> None:
+        """Returns when no picture is being compared. Raises what its writing raised."""
+        comparing = self._comparing
+        if comparing is not None:
+            try:
+                await asyncio.shield(comparing)
+            finally:
+                if comparing.done():
+                    self._comparing = None
+
+    async def finish(self) -> None:
+        """What is still being compared becomes a medium, or does not. Raises PartitionLostError."""
+        try:
+            await self.compared()
+        except PartitionLostError:
+            raise
+        except Exception:  # noqa: BLE001  # whatever stopped this picture, the answer ends all the same, without it
+            _log.exception("picture_not_written", response_id=self._log.response_id)
+        self._seen.close()
+
+    async def abandon(self) -> None:
+        """Nothing more is written: the partition is another runner's."""
+        if self._comparing is not None:
+            self._comparing.cancel()
+            await asyncio.gather(self._comparing, return_exceptions=True)
+        self._seen.close()
+
+    async def _write_if_new(self, medium: MediaBytes, kind: MediaKind | None, size: Size) -> None:
+        if await self._seen.shows_again(size, medium.data):
+            _log.info("picture_shown_twice", response_id=self._log.response_id)
+        else:
+            await self._write(medium, kind)
+
+    async def _write(self, medium: MediaBytes, kind: MediaKind | None) -> None:
         media_type = kind.media_type if kind else medium.media_type
         media_id = self._next_media_id()
         self.size_bytes += len(medium.data)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable
 from contextlib import aclosing
 from typing import Literal
 
@@ -79,7 +79,13 @@ class ResponseRun:
         self._model = model
         self._info = info
         self._media = MediaProduction(
-            tools.settings, tools.outbox, log, model, tools.admission, sound_format=sound_format(start, model)
+            tools.settings,
+            tools.outbox,
+            log,
+            model,
+            tools.admission,
+            fingerprints=tools.checks,
+            sound_format=sound_format(start, model),
         )
         self._resumed_job = job
         if job is not None:
@@ -114,8 +120,10 @@ class ResponseRun:
                     raise
                 end = self._stopped(self._stop_reason)
         if end is None:
+            await self._media.abandon()
             self._log.discard()
             raise PartitionLostError(f"partition {self._log.writer.partition} is left to another runner")
+        await self._undisturbed(self._media.finish())
         self._media.give_up_job("The film was not finished.")
         self._report(end)
         self.ended = True
@@ -126,12 +134,18 @@ class ResponseRun:
         crash_point("runner.response_end_before")
         settled = asyncio.gather(self._log.event(end), *self._media.claims)
         await crash_point_after("runner.response_ended", self._log.writer.flush)
-        while not settled.done():
+        await self._undisturbed(settled)
+
+    async def _undisturbed(self, work: Awaitable[object]) -> None:
+        """Waits for what a stop may no longer stop."""
+        waiting = asyncio.ensure_future(work)
+        while not waiting.done():
             try:
-                await asyncio.shield(settled)
+                await asyncio.shield(waiting)
             except asyncio.CancelledError:
                 if self._stop_reason is None:
                     raise
+        waiting.result()
 
     async def _ask(self) -> Payload | None:
         if self._stop_reason is not None:
@@ -199,6 +213,7 @@ class ResponseRun:
                     for event in events:
                         end = await self._take(event) or self._over_budget()
                         if end is not None:
+                            await self._media.compared()
                             return end
                     await self._log.writer.drain()
         except TimeoutError:

@@ -16,6 +16,7 @@ from polylogue.infra.logs import get_logger
 from polylogue.infra.settings import Settings
 from polylogue.infra.topics import COMMANDS, COMMANDS_DLQ, topic_name
 from polylogue.media.store import ObjectStore
+from polylogue.media.validation import ValidationPool
 from polylogue.streams import runner_metrics as metrics
 from polylogue.streams.admission import MediaAdmission
 from polylogue.streams.assignment import Membership, rebalance
@@ -66,6 +67,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         store = ObjectStore.from_settings(settings)
         titles = Titles(settings, gateway, producer)
         admission = MediaAdmission.from_settings(settings)
+        checks = ValidationPool.from_settings(settings, processes=1)  # started when an answer needs it
         tools = RunnerTools(
             settings=settings,
             gateway=gateway,
@@ -75,6 +77,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
             pictures=PictureUrls(settings, store),
             titles=titles,
             admission=admission,
+            checks=checks,
             capacity=Capacity(settings.runner_max_responses),
         )
         metrics.QUEUED.set_function(lambda: tools.capacity.queued)
@@ -84,6 +87,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
             await runner.run(stop)
         finally:
             await admission.stop()
+            await checks.close()
             await titles.close()
             await outbox.close()
             await producer.stop()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from polylogue.infra.settings import Settings
 from polylogue.media.store import ObjectStore
+from polylogue.media.validation import ValidationPool
 from polylogue.streams.admission import MediaAdmission
 from polylogue.streams.capacity import Capacity
 from polylogue.streams.gateway.client import Gateway
@@ -25,4 +26,5 @@ class RunnerTools:
     pictures: PictureUrls
     titles: Titles
     admission: MediaAdmission
+    checks: ValidationPool
     capacity: Capacity  # responses that may be upstream at once
