@@ -12,6 +12,7 @@ from polylogue.api.deletion import delete_medium
 from polylogue.api.media_content import RenditionName, file_of, proxied, redirected
 from polylogue.api.media_rows import medium
 from polylogue.api.principal import Asking
+from polylogue.api.services import Services
 from polylogue.api.stored import show_medium
 from polylogue.api.times import timed
 
@@ -35,16 +36,29 @@ async def one_medium(services: Working, asking: Asking, media_id: str) -> dict[s
     return timed(row) | {"content": f"/api/v1/media/{media_id}/content"}
 
 
-@router.api_route("/{media_id}/content", methods=["GET", "HEAD"], response_class=Response, responses=_ANSWERS)
+Version = Annotated[RenditionName, Query(description="which version of the medium")]
+
+
+@router.get("/{media_id}/content", response_class=Response, responses=_ANSWERS)
 async def content(
-    services: Working,
-    asking: Asking,
-    media_id: str,
-    request: Request,
-    rendition: Annotated[RenditionName, Query(description="which version of the medium")] = "original",
+    services: Working, asking: Asking, media_id: str, request: Request, rendition: Version = "original"
 ) -> Response:
     """The file: a redirect to a fresh URL, or, where MEDIA_PROXY is set, its bytes, in ranges as asked for."""
-    file = file_of(await medium(services.pool, asking.owner, media_id), rendition)
+    return await _content(services, asking.owner, media_id, request, rendition)
+
+
+@router.head("/{media_id}/content", response_class=Response, responses=_ANSWERS)
+async def content_head(
+    services: Working, asking: Asking, media_id: str, request: Request, rendition: Version = "original"
+) -> Response:
+    """What a GET would say of the file."""
+    return await _content(services, asking.owner, media_id, request, rendition)
+
+
+async def _content(
+    services: Services, owner: str, media_id: str, request: Request, rendition: RenditionName
+) -> Response:
+    file = file_of(await medium(services.pool, owner, media_id), rendition)
     if not services.settings.media_proxy:
         return redirected(services, file)
     return await proxied(services, file, request.headers, body=request.method == "GET")
