@@ -11,11 +11,13 @@ from polylogue.cli import (
     ask,
     aws,
     child,
+    costs,
     dlq,
     doctor,
     media,
     problems,
     processes,
+    projections,
     stack,
     tables,
     topics,
@@ -45,8 +47,10 @@ app.add_typer(stack.app, name="stack", rich_help_panel=_LOOK)
 app.add_typer(topics.app, name="topics", rich_help_panel=_LOOK)
 app.add_typer(tables.app, name="tables", rich_help_panel=_LOOK)
 app.add_typer(aws.app, name="aws", rich_help_panel=_LOOK)
+app.command(rich_help_panel=_LOOK)(costs.costs)
 app.add_typer(dlq.app, name="dlq", rich_help_panel=_LOOK)
 app.add_typer(media.app, name="media", rich_help_panel=_LOOK)
+app.add_typer(projections.app, name="projections", rich_help_panel=_LOOK)
 app.add_typer(usage.app, name="usage", rich_help_panel=_LOOK)
 app.command(rich_help_panel=_LOOK)(version.version)
 app.command(rich_help_panel=_PARTS)(processes.api)
