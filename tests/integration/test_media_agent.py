@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import itertools
 import signal
 import time
 from collections.abc import AsyncIterator
@@ -14,7 +12,6 @@ from typing import Any
 import pytest
 
 from polylogue.infra.settings import Settings
-from polylogue.infra.topic_admin import apply_topics
 from polylogue.infra.topics import CONVERSATION_EVENTS, MEDIA_REQUESTS_DLQ, MEDIA_USAGE, topic_name
 from polylogue.schemas.claims import RemoteSource
 from polylogue.schemas.codec import usage_codec
@@ -116,44 +113,6 @@ async def test_buries_garbage_and_processes_the_next_claim(prepared: Settings, t
     assert headers[REASON] == b"the value is not JSON"
     assert headers[SOURCE_TOPIC].decode() == topic_name(prepared, MEDIA_REQUESTS_DLQ).removesuffix("-dlq")
     assert (headers[SOURCE_PARTITION], headers[SOURCE_OFFSET]) == (b"4", b"0")
-
-
-CRASH_POINTS = (
-    "agent.segments_read",
-    "agent.before_put",
-    "agent.after_put",
-    "agent.after_emit_before_ack",
-)
-
-
-async def test_a_killed_agent_leaves_one_object_and_one_visible_outcome(
-    prepared: Settings, tmp_path: Path
-) -> None:
-    # Side by side under prefixes of their own, since each successor waits out its predecessor's session.
-    keys = await asyncio.gather(*(kill_and_restart(prepared, tmp_path, point) for point in CRASH_POINTS))
-    assert sorted(originals_in_bucket(prepared)) == sorted(itertools.chain.from_iterable(keys))
-
-
-async def kill_and_restart(prepared: Settings, folder: Path, crash_at: str) -> tuple[str, str]:
-    """The keys of the medium under way when the agent died, and of the one after it."""
-    prefix = f"{prepared.kafka_topic_prefix}{crash_at}-"
-    settings = prepared.model_copy(update={"kafka_topic_prefix": prefix})
-    await apply_topics(settings, partitions=PARTITIONS)
-    async with runner(settings) as play, events(settings) as log:
-        medium = await play.produce(png(6_000_000), requests_partition=0)
-        with agent(settings, folder, crash_at=crash_at) as victim:
-            assert await victim.ended(PATIENCE_S) == -signal.SIGKILL
-        with agent(settings, folder):
-            repeated = crash_at == "agent.after_emit_before_ack"
-            done = await outcome(log, medium, count=2 if repeated else 1)
-            # The partition goes on behind it.
-            following = await play.produce(png(1000), requests_partition=0)
-            assert isinstance(await outcome(log, following), MediaStored)
-    assert isinstance(done, MediaStored)
-    assert stored_object(settings, medium.claim.key)["data"] == medium.data
-    assert visible_outcomes(log.records, medium.claim) == ([done], 1)
-    assert len(outcomes_of(log.records, medium.claim.media_id)) == (2 if repeated else 1)
-    return medium.claim.key, following.claim.key
 
 
 async def test_another_agent_takes_over_within_15_seconds(prepared: Settings, tmp_path: Path) -> None:

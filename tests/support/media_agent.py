@@ -102,9 +102,10 @@ class Runner:
         produced_at_ms: int | None = None,
         announced: dict[str, Any] | None = None,
         conversation_id: str | None = None,
+        claimed: bool = True,
         **changes: Any,
     ) -> Produced:
-        """Segments, the events of a whole response, and the claim."""
+        """Segments, the events of a whole response, and the claim, where it is not to be claimed in another way."""
         media_id = secrets.token_hex(16)
         conversation_id = conversation_id or secrets.token_hex(16)
         turn_id = secrets.token_hex(16)
@@ -126,7 +127,8 @@ class Runner:
         )
         claim = msgspec.structs.replace(claim, **changes)
         await self._write_events(claim)
-        await self.write_claim(claim, requests_partition, produced_at_ms)
+        if claimed:
+            await self.write_claim(claim, requests_partition, produced_at_ms)
         return Produced(claim, data)
 
     async def write_segments(self, media_id: str, data: bytes) -> SegmentRange:
@@ -177,6 +179,27 @@ class Runner:
             topic_name(self._settings, MEDIA_REQUESTS), value, key=key, partition=partition
         )
 
+    async def write_event(self, claim: MediaClaim, data: Payload) -> None:
+        """As a former attempt of an agent wrote it."""
+        event = Event(
+            event_id=f"{claim.media_id}.{type(data).__name__}.{claim.retry}",
+            conversation_id=claim.conversation_id,
+            owner_id=claim.owner_id,
+            occurred_at=rfc3339(),
+            turn_id=claim.turn_id,
+            response_id=claim.response_id,
+            data=data,
+        )
+        await self._append(claim, event)
+
+    async def _append(self, claim: MediaClaim, event: Event) -> None:
+        await self._producer.send_and_wait(
+            topic_name(self._settings, CONVERSATION_EVENTS),
+            event_codec.encode(event),
+            key=claim.conversation_id.encode(),
+            partition=claim.answer_partition,
+        )
+
     async def _write_events(self, claim: MediaClaim) -> None:
         slot = ResponseSlot(response_id=claim.response_id, model=claim.model)
         facts: list[tuple[Any, int | None]] = [
@@ -198,12 +221,7 @@ class Runner:
                 command_offset=None if sequence else 0,
                 data=data,
             )
-            await self._producer.send_and_wait(
-                topic_name(self._settings, CONVERSATION_EVENTS),
-                event_codec.encode(event),
-                key=claim.conversation_id.encode(),
-                partition=claim.answer_partition,
-            )
+            await self._append(claim, event)
 
 
 @asynccontextmanager
