@@ -1,10 +1,25 @@
-// Providers and routes.
+// Providers and routes. Pages beside the comparison are loaded when they are first opened.
 import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
+import { lazy, Suspense, type ComponentType } from "react";
 import { BrowserRouter, Route, Routes } from "react-router";
 import { ComparePage } from "../features/compare/ComparePage";
 import { Layout } from "./Layout";
 
 const queries = new QueryClient({ defaultOptions: { queries: { staleTime: 10_000 } } });
+
+function page(load: () => Promise<ComponentType>) {
+  const Page = lazy(async () => ({ default: await load() }));
+  return (
+    <Suspense fallback={<p>Loading…</p>}>
+      <Page />
+    </Suspense>
+  );
+}
+
+const gallery = page(async () => (await import("../features/gallery/GalleryPage")).GalleryPage);
+const search = page(async () => (await import("../features/search/SearchPage")).SearchPage);
+const usage = page(async () => (await import("../features/usage/UsagePage")).UsagePage);
+const settings = page(async () => (await import("../features/settings/SettingsPage")).SettingsPage);
 
 export function App() {
   return (
@@ -12,6 +27,10 @@ export function App() {
       <BrowserRouter>
         <Routes>
           <Route element={<Layout />}>
+            <Route path="/gallery" element={gallery} />
+            <Route path="/search" element={search} />
+            <Route path="/usage" element={usage} />
+            <Route path="/settings" element={settings} />
             {/* One element for both addresses: a new comparison becomes a conversation without starting anew. */}
             <Route path="/:c?/:id?" element={<ComparePage />} />
           </Route>

@@ -1,11 +1,15 @@
 // The frame around every page: a way past it, the navigation, and whether the network is there.
-import { useState, useSyncExternalStore } from "react";
+import { useEffect, useState, useSyncExternalStore } from "react";
 import { Outlet } from "react-router";
 import { Sidebar } from "../features/history/Sidebar";
+import { useKept } from "../components/ui/useKept";
+import { paint, type Theme } from "../components/ui/theme";
 import "./layout.css";
 
 export function Layout() {
   const [open, setOpen] = useState(false);
+  const [theme] = useKept<Theme>("theme", "system");
+  useEffect(() => paint(theme), [theme]);
   const online = useSyncExternalStore(
     (tell) => {
       window.addEventListener("online", tell);

@@ -9,7 +9,7 @@ import { FirstVisit } from "./FirstVisit";
 import { PromptBox, type Draft } from "./PromptBox";
 import { TurnView } from "./TurnView";
 import { useConversation } from "./useConversation";
-import { useKept } from "./useKept";
+import { useKept } from "../../components/ui/useKept";
 
 export function ComparePage() {
   const { id } = useParams();

@@ -7,6 +7,13 @@ import { ApiError } from "../../client/errors";
 import type { ConversationSummary } from "../../types/conversation";
 import "./history.css";
 
+const PLACES = [
+  ["/search", "Search"],
+  ["/gallery", "Gallery"],
+  ["/usage", "Usage"],
+  ["/settings", "Settings"],
+] as const;
+
 export function Sidebar() {
   const list = useInfiniteQuery({
     queryKey: ["conversations"],
@@ -31,6 +38,13 @@ export function Sidebar() {
       <NavLink to="/" className="button new" end>
         New comparison
       </NavLink>
+      <ul className="places">
+        {PLACES.map(([to, name]) => (
+          <li key={to}>
+            <NavLink to={to}>{name}</NavLink>
+          </li>
+        ))}
+      </ul>
       {list.isError && <p role="alert">{list.error.message}</p>}
       {list.isSuccess && rows.length === 0 && <p className="note">Nothing was asked yet.</p>}
       <ul>
