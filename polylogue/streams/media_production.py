@@ -132,13 +132,15 @@ class MediaProduction:
             raise
         except Exception:  # noqa: BLE001  # whatever stopped this picture, the answer ends all the same, without it
             _log.exception("picture_not_written", response_id=self._log.response_id)
-        self._seen.close()
+        finally:
+            self._seen.close()
 
     async def abandon(self) -> None:
         """Nothing more is written: the partition is another runner's."""
         if self._comparing is not None:
             self._comparing.cancel()
             await asyncio.gather(self._comparing, return_exceptions=True)
+            self._comparing = None
         self._seen.close()
 
     async def _write_if_new(self, medium: MediaBytes, kind: MediaKind | None, size: Size) -> None:
