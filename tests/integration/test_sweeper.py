@@ -58,8 +58,10 @@ async def sweeping(settings: Settings, clock: Callable[[], int] = now_ms) -> Asy
             await task
 
 
-async def say(settings: Settings, claim: MediaClaim, data: Payload) -> None:
-    """Writes what the media agent would write of a medium."""
+async def say(
+    settings: Settings, claim: MediaClaim, data: Payload, *, command_offset: int | None = None
+) -> None:
+    """Writes what the media agent would write of a medium, or a runner of a conversation."""
     producer = idempotent_producer(settings)
     await producer.start()
     try:
@@ -69,7 +71,8 @@ async def say(settings: Settings, claim: MediaClaim, data: Payload) -> None:
             owner_id=claim.owner_id,
             occurred_at=rfc3339(),
             turn_id=claim.turn_id,
-            response_id=claim.response_id,
+            response_id=claim.response_id if command_offset is None else None,
+            command_offset=command_offset,
             data=data,
         )
         await producer.send_and_wait(
@@ -133,12 +136,7 @@ def requests_in(records: Records, kind: type[Payload]) -> list[Payload]:
 
 async def without_claim(play: Runner) -> Produced:
     """A medium of a runner that died right after MediaProduced: nobody was asked to store it."""
-    play.write_claim = _nothing  # type: ignore[method-assign]
-    return await play.produce(png(3000))
-
-
-async def _nothing(*_: object) -> None:
-    pass
+    return await play.produce(png(3000), claimed=False)
 
 
 async def test_a_medium_that_a_dead_runner_left_behind_is_claimed_again_and_ends(
