@@ -9,6 +9,7 @@ from fastapi import Depends, FastAPI
 
 from polylogue import __version__
 from polylogue.api import (
+    admin,
     compare_stream,
     conversations,
     gallery,
@@ -60,6 +61,7 @@ def create_app(settings: Settings) -> FastAPI:
         search.router,
         usage.router,
         stats.router,
+        admin.router,
     ):
         app.include_router(routes, prefix="/api/v1")
         app.include_router(routes, prefix="/api", include_in_schema=False)
