@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Any, BinaryIO, cast
 
@@ -102,8 +103,10 @@ def sha256(data: bytes) -> str:
 
 
 @pytest.fixture
-async def answer() -> Answer:
-    return Answer()
+async def answer() -> AsyncIterator[Answer]:
+    answer = Answer()
+    yield answer
+    await answer.media.abandon()
 
 
 async def test_text_goes_on_while_a_picture_is_compared(answer: Answer) -> None:
