@@ -122,15 +122,16 @@ def _blueprint(file: Path | None) -> Blueprint:
     from polylogue.infra.aws.options_file import read_options
     from polylogue.infra.settings import load_settings
 
-    settings = load_settings()
-    if settings.s3_endpoint_url is not None:
-        raise Problem("S3_ENDPOINT_URL names a server that is not AWS; unset it for this.", exit_code=FAILED)
     chosen = read_options(file)
     options = chosen.options
+    # The mode to build for may need what only this command makes.
+    settings = load_settings(**({"media_url_mode": "presigned"} if options.url_mode else {}))
+    if settings.s3_endpoint_url is not None:
+        raise Problem("S3_ENDPOINT_URL names a server that is not AWS; unset it for this.", exit_code=FAILED)
     return Blueprint(
         bucket=settings.s3_media_bucket,
         region=settings.aws_region,
-        url_mode=settings.media_url_mode,
+        url_mode=options.url_mode or settings.media_url_mode,
         lifecycle_days=settings.media_lifecycle_days,
         cdn=options.cdn,
         origins=options.origins,
@@ -223,5 +224,5 @@ def _settings(blueprint: Blueprint, ids: dict[str, str]) -> dict[str, str]:
     if blueprint.distributed:
         known["CLOUDFRONT_DOMAIN"] = blueprint.domain or ids["distribution_domain"]
     if blueprint.url_mode == "cloudfront-signed":
-        known["CLOUDFRONT_KEY_ID"] = ids["public_key_id"]
+        known["CLOUDFRONT_KEY_PAIR_ID"] = ids["public_key_id"]
     return known

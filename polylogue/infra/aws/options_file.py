@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -19,6 +19,8 @@ class OptionsError(Exception):
 class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is not said in the settings already. Key names are those of the file."""
 
+    # What to build for, where the application is not yet set so: signed URLs need a distribution first.
+    url_mode: Literal["public", "presigned", "cloudfront-signed"] | None = None
     cdn: bool = False
     origins: tuple[str, ...] = ()
     user: str | None = None  # None: <bucket>-uploader

@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 
 from polylogue.cli import aws as command
 from polylogue.infra.aws.resource import Clients
-from tests.support.aws import aws
+from tests.support.aws import PEM, aws
 
 BUCKET = "media-of-mine"
 
@@ -88,6 +88,18 @@ def test_apply_says_the_settings_of_the_application(clients: Clients):
     for line in ("AWS_REGION=eu-central-1", f"S3_MEDIA_BUCKET={BUCKET}", "MEDIA_URL_MODE=presigned"):
         assert line in stdout.splitlines()
     assert "SECRET" not in stdout
+
+
+def test_signed_urls_can_be_built_before_the_application_uses_them(clients: Clients):
+    Path("key.pem").write_text(PEM)
+    Path("aws.toml").write_text('with_key = false\nurl_mode = "cloudfront-signed"\npublic_key = "key.pem"\n')
+    stdout = run("apply").stdout
+    told = dict(line.split("=", 1) for line in stdout.splitlines() if line.count("=") == 1)
+    assert told["MEDIA_URL_MODE"] == "cloudfront-signed"
+    assert told["CLOUDFRONT_DOMAIN"].endswith(".cloudfront.net")
+    listed = clients.cloudfront.list_public_keys()["PublicKeyList"]["Items"]
+    assert told["CLOUDFRONT_KEY_PAIR_ID"] == listed[0]["Id"]
+    assert run("plan").exit_code == 0
 
 
 def test_destroy_asks_and_a_wrong_name_removes_nothing(clients: Clients):
