@@ -1,9 +1,11 @@
 // The page that asks several models at once and shows their answers side by side, turn after turn.
 import { useState } from "react";
 import { useNavigate, useParams } from "react-router";
+import { newKey } from "../../client/key";
 import { breakout, cancel, rate } from "../../client/conversations";
 import { Lightbox, type Framed } from "../../components/conversation/Lightbox";
 import { altOf } from "../../components/conversation/MessageBubble";
+import { desk, NEW } from "../../state/desk";
 import type { Answer, Turn } from "../../state/turn";
 import { FirstVisit } from "./FirstVisit";
 import { PromptBox, type Draft } from "./PromptBox";
@@ -18,6 +20,7 @@ export function ComparePage() {
   const [models, setModels] = useKept<string[]>("models", []);
   const [blind, setBlind] = useKept<boolean>("blind", false);
   const [text, setText] = useState("");
+  const [branching, setBranching] = useState<Turn | null>(null);
   const [best, setBest] = useState<Record<string, string>>({});
   const [framed, setFramed] = useState<Framed | null>(null);
   const [said, setSaid] = useState<string | null>(null);
@@ -40,10 +43,20 @@ export function ComparePage() {
     setText("");
     // The address follows the conversation as soon as it has one, so that a reload finds it.
     const onBegun = (begun: string) => void (id ?? go(`/c/${begun}`, { replace: true }));
-    const body = { ...draft, ...(id ? { conversation_id: id } : {}) };
-    const last = await shown.ask("/compare-stream", body, { onBegun });
+    const branch = branching;
+    setBranching(null);
+    const last = branch
+      ? await branchOff(branch, draft)
+      : await shown.ask("/compare-stream", { ...draft, ...(id ? { conversation_id: id } : {}) }, { onBegun });
     // Refused before it began: nothing is lost.
     if (last.turn.turnId === "") setText(draft.input_data);
+  }
+
+  /** An edited prompt begins a conversation of its own, which shares what came before. */
+  function branchOff(turn: Turn, draft: Draft) {
+    return desk.ask(NEW, `${at(turn)}/branch`, draft, newKey(), {
+      onBegun: (begun) => void go(`/c/${begun}`),
+    });
   }
 
   function actions(turn: Turn) {
@@ -57,7 +70,7 @@ export function ComparePage() {
             turn.conversationId,
             answer.model,
             turn.turnId,
-            crypto.randomUUID(),
+            newKey(),
           );
           setModels([answer.model]);
           await go(`/c/${conversation_id}`);
@@ -97,7 +110,12 @@ export function ComparePage() {
           blind={blind}
           busy={shown.running}
           actions={actions(turn)}
-          onEdit={() => setText(turn.prompt)}
+          onEdit={() => {
+            setText(turn.prompt);
+            setBranching(turn);
+            setModels(turn.answers.map((answer) => answer.model));
+          }}
+          onAdd={(added) => void shown.ask(`${at(turn)}/models`, { models: added }, { onto: turn })}
           onStopAll={stop}
         />
       ))}
@@ -109,6 +127,20 @@ export function ComparePage() {
       {alarm && (
         <p role="alert" className="failure">
           {alarm}
+        </p>
+      )}
+      {branching && (
+        <p role="status" className="banner">
+          This edits the prompt above: the answers go into a new conversation, and this one stays as it is.{" "}
+          <button
+            type="button"
+            onClick={() => {
+              setBranching(null);
+              setText("");
+            }}
+          >
+            Go on here instead
+          </button>
         </p>
       )}
       <PromptBox

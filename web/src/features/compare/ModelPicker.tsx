@@ -2,6 +2,7 @@
 import { useQuery } from "@tanstack/react-query";
 import { useId, useState } from "react";
 import { models, type Model } from "../../client/conversations";
+import { Saved } from "./Saved";
 
 export const MOST_MODELS = 12;
 
@@ -36,6 +37,12 @@ export function ModelPicker({ chosen, onChange }: { chosen: readonly string[]; o
           <button type="button" aria-expanded={open} aria-controls={id} onClick={() => setOpen(!open)}>
             {chosen.length === 0 ? "Choose models" : "Change models"}
           </button>
+          <Saved
+            kind="sets of models"
+            current={chosen.length === 0 ? null : [...chosen]}
+            nameOf={(set) => set.join(", ")}
+            onChoose={onChange}
+          />
         </li>
       </ul>
       <div id={id} hidden={!open} className="picker">

@@ -3,6 +3,7 @@ import { useEffect, useId, useRef, useState, type ClipboardEvent, type DragEvent
 import { estimate } from "../../client/conversations";
 import { dollars } from "./AnswerCard";
 import { ModelPicker } from "./ModelPicker";
+import { Saved } from "./Saved";
 
 export interface Draft {
   input_data: string;
@@ -143,6 +144,12 @@ export function PromptBox({ models, onModels, onSend, running, onStop, text, onT
             }}
           />
         </label>
+        <Saved
+          kind="prompts"
+          current={text.trim() === "" ? null : text}
+          nameOf={(prompt) => prompt.trim().replace(/\s+/g, " ").slice(0, 60)}
+          onChoose={onText}
+        />
         <span className="note">{cost}</span>
         {running ? (
           <button type="button" onClick={onStop}>

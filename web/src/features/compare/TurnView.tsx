@@ -2,6 +2,7 @@
 import { useRef, useState, type CSSProperties, type KeyboardEvent, type PointerEvent } from "react";
 import { ended, type Answer, type Turn } from "../../state/turn";
 import { AnswerCard, type AnswerActions } from "./AnswerCard";
+import { AddModel } from "./AddModel";
 import "./compare.css";
 
 interface Props {
@@ -11,13 +12,14 @@ interface Props {
   busy: boolean;
   actions: AnswerActions;
   onEdit?: () => void;
+  onAdd?: (models: string[]) => void;
   onStopAll?: () => void;
 }
 
 const LEAST_PX = 240;
 const STEP_PX = 32;
 
-export function TurnView({ turn, best, blind, busy, actions, onEdit, onStopAll }: Props) {
+export function TurnView({ turn, best, blind, busy, actions, onEdit, onAdd, onStopAll }: Props) {
   const [tab, setTab] = useState(0);
   const [widths, setWidths] = useState<Record<string, number>>({});
   const running = turn.answers.some((answer) => !ended(answer));
@@ -86,6 +88,9 @@ export function TurnView({ turn, best, blind, busy, actions, onEdit, onStopAll }
           </div>
         ))}
       </div>
+      {!running && onAdd && (
+        <AddModel known={turn.answers.map((answer) => answer.model)} disabled={busy} onAdd={onAdd} />
+      )}
       <Finished answers={turn.answers} name={name} />
     </section>
   );

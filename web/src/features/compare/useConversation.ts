@@ -2,6 +2,7 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useEffect, useMemo, useSyncExternalStore } from "react";
 import { conversation } from "../../client/conversations";
+import { newKey } from "../../client/key";
 import { ApiError } from "../../client/errors";
 import { desk, NEW } from "../../state/desk";
 import type { Live } from "../../state/live";
@@ -45,7 +46,7 @@ export function useConversation(id: string | undefined): Shown {
   }, [id, unfinished, queries]);
 
   async function ask(path: string, body: unknown, options: Parameters<Shown["ask"]>[2] = {}): Promise<Live> {
-    const last = await desk.ask(id ?? NEW, path, body, crypto.randomUUID(), options);
+    const last = await desk.ask(id ?? NEW, path, body, newKey(), options);
     await queries.invalidateQueries({ queryKey: ["conversation", last.turn.conversationId] });
     void queries.invalidateQueries({ queryKey: ["conversations"] });
     return last;
