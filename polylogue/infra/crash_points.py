@@ -90,7 +90,8 @@ SWEEPER = frozenset(
         "sweeper.expire_sent",
     }
 )
-CRASH_POINTS = RUNNER | TAKEOVER | STORE | AGENT | DELETION | SWEEPER
+REBUILD = frozenset({"rebuild.chunk_read", "rebuild.chunk_committed"})
+CRASH_POINTS = REBUILD | RUNNER | TAKEOVER | STORE | AGENT | DELETION | SWEEPER
 
 
 @dataclass

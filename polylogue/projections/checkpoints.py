@@ -45,6 +45,11 @@ async def take(connection: AsyncConnection[Any], projection: Projection, head: L
     registered = await cursor.fetchone()
     if registered is None or registered[0]:
         raise NotLiveError(f"{projection.name} v{projection.version}")
+    return await begin(connection, projection, head)
+
+
+async def begin(connection: AsyncConnection[Any], projection: Projection, head: LogHead) -> Checkpoint:
+    """As `take`, for whoever builds tables that no projector follows."""
     if head.log_id is not None:
         await connection.execute(
             'INSERT INTO projection_checkpoints (projection, version, "partition", log_id, next_offset)'

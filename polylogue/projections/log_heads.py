@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from aiokafka import TopicPartition
@@ -65,5 +65,21 @@ async def read_heads(settings: Settings, partitions: Iterable[int]) -> dict[int,
                     log_id = event.data.log_id
             heads[place.partition] = LogHead(topic, place.partition, beginning, end, log_id)
         return heads
+    finally:
+        await consumer.stop()
+
+
+async def offsets_at(settings: Settings, ends: Mapping[int, int], at_ms: int) -> dict[int, int]:
+    """The offset of each partition's first record written at the Unix time or later; its end where there is none."""
+    topic = topic_name(settings, CONVERSATION_EVENTS)
+    consumer = manual_consumer(settings)
+    await consumer.start()
+    try:
+        places = {TopicPartition(topic, partition): at_ms for partition in ends}
+        found = await consumer.offsets_for_times(places)
+        return {
+            place.partition: min(ends[place.partition], one.offset if one else ends[place.partition])
+            for place, one in found.items()
+        }
     finally:
         await consumer.stop()

@@ -29,6 +29,12 @@ class Session:
             )
         return self._connection
 
+    @property
+    def opened(self) -> AsyncConnection[Any] | None:
+        """The connection, if there is one that can be used."""
+        usable = self._connection is not None and not (self._connection.broken or self._connection.closed)
+        return self._connection if usable else None
+
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection[Any]]:
         connection = await self.connection()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -18,6 +18,7 @@ from polylogue.infra.settings import Settings
 from polylogue.projections.catalogue import PROJECTIONS
 from polylogue.projections.log_heads import read_heads
 from polylogue.projections.projector import serve
+from polylogue.projections.protocol import Projection
 from polylogue.projections.replay import replay
 
 PARTITIONS = 3  # of conversation-events in `prepared`
@@ -30,9 +31,11 @@ async def until(condition: Callable[[], Any], *, timeout_s: float = 30) -> None:
 
 
 @asynccontextmanager
-async def projector(settings: Settings) -> AsyncIterator[asyncio.Task[None]]:
+async def projector(
+    settings: Settings, projections: Sequence[Projection] = PROJECTIONS
+) -> AsyncIterator[asyncio.Task[None]]:
     stop = asyncio.Event()
-    task = asyncio.create_task(serve(settings, stop))
+    task = asyncio.create_task(serve(settings, stop, projections))
     try:
         yield task
     finally:
@@ -59,7 +62,11 @@ def tables(settings: Settings, schema: str | None = None) -> dict[str, list[tupl
 
 
 def ends(settings: Settings) -> dict[tuple[str, int], int]:
-    rows = query(settings, 'SELECT projection, "partition", next_offset FROM projection_checkpoints')
+    rows = query(
+        settings,
+        'SELECT projection, "partition", next_offset FROM projection_checkpoints'
+        " JOIN projection_versions USING (projection, version) WHERE state = 'promoted'",
+    )
     return {(row["projection"], row["partition"]): row["next_offset"] for row in rows}
 
 

@@ -60,10 +60,13 @@ def upgrade() -> None:
         CREATE TABLE projection_builders (
             projection text NOT NULL,
             version integer NOT NULL,
+            token text NOT NULL,
             pid integer NOT NULL,
             backend_start timestamptz NOT NULL,
             PRIMARY KEY (projection, version, pid)
         );
+        COMMENT ON TABLE projection_builders IS
+            'the sessions of the rebuild under way, so that its successor can end them wherever they stand';
         """
     )
     for projection, tables in MOVED.items():
