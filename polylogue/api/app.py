@@ -31,7 +31,7 @@ from polylogue.api.web_ui import WebUi, built_ui
 from polylogue.infra.settings import Settings
 
 
-def create_app(settings: Settings) -> FastAPI:
+def create_app(settings: Settings, operator: admin.ProjectionOperator | None = None) -> FastAPI:
     """`app.state.services` is a `Services` between the start and the end of the app's lifespan."""
 
     @asynccontextmanager
@@ -49,6 +49,7 @@ def create_app(settings: Settings) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
+    app.state.operator = operator
     add_error_answers(app)
     app.include_router(health.router)
     for routes in (

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import uvicorn
 
+from polylogue.api.admin import ProjectionOperator
 from polylogue.api.app import create_app
 from polylogue.api.principal import is_loopback
 from polylogue.infra.logs import get_logger
@@ -37,9 +38,14 @@ class _Server(uvicorn.Server):
 
 
 async def serve(
-    settings: Settings, stop: asyncio.Event, *, listening: asyncio.Future[int] | None = None
+    settings: Settings,
+    stop: asyncio.Event,
+    *,
+    listening: asyncio.Future[int] | None = None,
+    operator: ProjectionOperator | None = None,
 ) -> None:
-    """Serves until `stop`; `listening` is told the port. Open streams are sent off with a cursor.
+    """Serves until `stop`; `listening` is told the port, and `operator` looks after the projections for
+    administrators. Open streams are sent off with a cursor.
 
     Raises SettingsError where the address cannot be had, and whatever ended the tail.
     """
@@ -49,7 +55,7 @@ async def serve(
             settings
         )  # a bad one ends the process with a sentence, and not the first reader's request
     listener = _listen(settings)
-    app = create_app(settings)
+    app = create_app(settings, operator)
     server = _Server(
         uvicorn.Config(
             app,

@@ -36,7 +36,7 @@ def api(
 ) -> None:
     """Serve HTTP: takes prompts, streams answers, shows what is stored."""
     given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
-    _serve("api", "polylogue.api.server", *_DATA, **given)
+    _serve("api", "polylogue.cli.projections.operator", *_DATA, **given)
 
 
 def runner() -> None:

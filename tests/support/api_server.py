@@ -10,6 +10,7 @@ import httpx
 from pydantic import AnyHttpUrl
 
 from polylogue.api.server import serve
+from polylogue.cli.projections.operator import Operator
 from polylogue.infra.settings import Settings
 
 READY_S = 20.0
@@ -27,7 +28,7 @@ async def api_server(
     mine = settings.model_copy(update={"port": 0})
     if mine.openrouter_base_url.host == "openrouter.ai":  # no test asks anybody outside
         mine = mine.model_copy(update={"openrouter_base_url": AnyHttpUrl(NOBODY)})
-    serving = asyncio.create_task(serve(mine, stop, listening=listening))
+    serving = asyncio.create_task(serve(mine, stop, listening=listening, operator=Operator(mine)))
     try:
         await asyncio.wait({serving, listening}, return_when=asyncio.FIRST_COMPLETED)
         if serving.done():
