@@ -20,12 +20,23 @@ from bench.figures import (
     parser,
     response_memory,
     startup,
+    validation,
 )
 from bench.machine import machine, versions
 from bench.processes import BenchError
 
 # Those that need no server come first: a mistake shows early.
-FIGURES = (parser, loop_stall, ingest, startup, memory, response_memory, added_latency, media_latency)
+FIGURES = (
+    parser,
+    loop_stall,
+    validation,
+    ingest,
+    startup,
+    memory,
+    response_memory,
+    added_latency,
+    media_latency,
+)
 
 
 def main() -> int:
