@@ -31,8 +31,10 @@ async def copy_new(connection: AsyncConnection[Any], changes: RowChanges, known:
 
 def _take_fresh(table: Table, changes: RowChanges, known: AbstractSet[str]) -> list[Row]:
     rows = changes.rows[table]
+    # Removals and blanks come after the COPY, and must not touch rows that were written after them.
+    kept = known | changes.removals.get(table, set()) | changes.blanks.get(table, {}).keys()
     fresh = sorted(
-        ((key, row) for key, row in rows.items() if row.whole and row.conversation_id not in known),
+        ((key, row) for key, row in rows.items() if row.whole and row.conversation_id not in kept),
         key=itemgetter(0),
     )
     for key, _ in fresh:

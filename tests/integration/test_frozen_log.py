@@ -19,9 +19,16 @@ pytestmark = pytest.mark.stack
 HELP = "if it is meant, run: python -m tests.contract.frozen_log, and look at the difference"
 
 
+def expected_rows(projection: Projection) -> Mapping[str, list[dict[str, Any]]]:
+    file = rows_file(projection)
+    assert file.exists(), HELP
+    rows: Mapping[str, list[dict[str, Any]]] = json.loads(file.read_text("utf-8"))
+    return rows
+
+
 @pytest.mark.parametrize("projection", PROJECTIONS, ids=lambda one: f"{one.name} v{one.version}")
 async def test_the_tables_hold_what_they_always_held(settings: Settings, projection: Projection) -> None:
-    expected: Mapping[str, list[dict[str, Any]]] = json.loads(rows_file(projection).read_text("utf-8"))
+    expected = expected_rows(projection)
     found = await rows(settings, projection)
     for table, table_rows in expected.items():
         assert found[table] == table_rows, HELP
@@ -30,7 +37,7 @@ async def test_the_tables_hold_what_they_always_held(settings: Settings, project
 
 @pytest.mark.parametrize("projection", PROJECTIONS, ids=lambda one: f"{one.name} v{one.version}")
 async def test_however_it_is_cut_or_repeated(settings: Settings, projection: Projection) -> None:
-    expected = json.loads(rows_file(projection).read_text("utf-8"))
+    expected = expected_rows(projection)
     # What a record that is written twice takes up moves the later ones on.
     places = ("first_offset", "start_offset", "last_offset")
     stripped = {

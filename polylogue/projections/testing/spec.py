@@ -16,7 +16,8 @@ from psycopg.sql import SQL, Identifier
 
 from polylogue.infra.postgres import connection_string
 from polylogue.infra.settings import Settings
-from polylogue.projections.batches import apply_batch
+from polylogue.projections.batches import Write, apply_batch, execute
+from polylogue.projections.bulk import copy_new
 from polylogue.projections.checkpoints import PartitionLostError, take
 from polylogue.projections.install import install
 from polylogue.projections.log_heads import LogHead
@@ -27,6 +28,7 @@ from polylogue.schemas.codec import event_codec
 from polylogue.schemas.envelope import Event
 
 Rows = Sequence[Mapping[str, Any]]
+MOST_CUTS = 50  # each takes some hundredths of a second
 FIRST_OFFSET = 1  # the log's name is at 0
 _LOG_ID = "spec"
 _FRAMEWORK_TABLES = ("projection_checkpoints", "projection_states")
@@ -49,6 +51,7 @@ class Way:
 
     name: str
     batches: Sequence[Sequence[Recorded]]
+    write: Write = execute
 
 
 class ProjectionSpec:
@@ -139,7 +142,7 @@ class Given:
             checkpoint = await take(connection, self._projection, LogHead("spec", 0, 0, end, _LOG_ID))
         for batch in way.batches:
             before = checkpoint
-            applied = await apply_batch(connection, self._projection, checkpoint, batch)
+            applied = await apply_batch(connection, self._projection, checkpoint, batch, write=way.write)
             if applied.refusal is not None:
                 raise SpecFailedError(
                     f"{way.name}: the event at {applied.refusal.offset} cannot be applied:"
@@ -148,7 +151,7 @@ class Given:
             checkpoint = applied.checkpoint
             # A copy that died before it knew of its commit, or one that has lost the partition, applies it again.
             try:
-                await apply_batch(connection, self._projection, before, batch)
+                await apply_batch(connection, self._projection, before, batch, write=way.write)
             except PartitionLostError:
                 continue
             raise SpecFailedError(f"{way.name}: a batch that was applied could be applied again")
@@ -162,11 +165,20 @@ def ways(values: Sequence[bytes | None]) -> Iterator[Way]:
         return
     yield Way("at once", [records])
     yield Way("one by one", [[record] for record in records])
-    for cut in range(1, len(records)):
-        yield Way(f"cut before the event at {records[cut].offset}", [records[:cut], records[cut:]])
+    yield Way("at once, as a rebuild writes", [records], copy_new)
+    for number, cut in enumerate(_spread(len(records))):
+        parts = [records[:cut], records[cut:]]
+        yield Way(f"cut before the event at {records[cut].offset}", parts)
+        if number % 4 == 0:
+            yield Way(f"cut before the event at {records[cut].offset}, as a rebuild writes", parts, copy_new)
     doubled = _placed([value for value in values for _ in range(2)])
     yield Way("each written twice", [doubled])
     yield Way("each written twice, one by one", [[record] for record in doubled])
+
+
+def _spread(count: int) -> Iterable[int]:
+    """Every place at which `count` records can be cut in two, or as many as are worth the time."""
+    return range(1, count, -(-count // MOST_CUTS))
 
 
 def _placed(values: Iterable[bytes | None]) -> list[Recorded]:
