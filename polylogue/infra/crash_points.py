@@ -90,8 +90,14 @@ SWEEPER = frozenset(
         "sweeper.expire_sent",
     }
 )
-REBUILD = frozenset({"rebuild.chunk_read", "rebuild.chunk_committed"})
-CRASH_POINTS = REBUILD | RUNNER | TAKEOVER | STORE | AGENT | DELETION | SWEEPER
+PROJECTION = frozenset(
+    {
+        "projection.rows_written",  # in the transaction, live or in a rebuild
+        "rebuild.chunk_read",
+        "rebuild.chunk_committed",
+    }
+)
+CRASH_POINTS = PROJECTION | RUNNER | TAKEOVER | STORE | AGENT | DELETION | SWEEPER
 
 
 @dataclass

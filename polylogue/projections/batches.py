@@ -11,6 +11,7 @@ import msgspec
 import psycopg
 from psycopg import AsyncConnection
 
+from polylogue.infra.crash_points import crash_point
 from polylogue.projections.checkpoints import Checkpoint, advance
 from polylogue.projections.protocol import Projection, VisibleEvent
 from polylogue.projections.reduction import Record, Refusal, conversations_of, read, reduce
@@ -107,6 +108,7 @@ async def _commit(
         except (psycopg.DataError, psycopg.IntegrityError) as error:
             # Its text would quote the row.
             raise _InapplicableError(f"Postgres refuses its row ({type(error).__name__})") from None
+        crash_point("projection.rows_written")
         await _store_states(connection, checkpoint, states)
     return advanced
 

@@ -6,11 +6,12 @@ import secrets
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import psycopg
 from psycopg import AsyncConnection
 from psycopg.sql import SQL, Identifier
 
@@ -68,9 +69,9 @@ async def rebuild(
             prepared = await _prepare(connection, settings, projection, token, from_start=from_start)
         if prepared.state == "ready":
             heads = await _heads(settings)
-            yield await _Meter(projection, _all(heads)).progress(connection, done=True)
+            yield await _Meter(projection, _all(heads)).progress(session, done=True)
             return
-        filling = _fill(settings, connection, prepared, projection, token, until=until, workers=workers)
+        filling = _fill(settings, session, prepared, projection, token, until=until, workers=workers)
         async with aclosing(filling):
             async for progress in filling:
                 yield progress
@@ -130,7 +131,7 @@ def _all(heads: Mapping[int, LogHead]) -> dict[int, int]:
 
 async def _fill(
     settings: Settings,
-    connection: AsyncConnection[Any],
+    session: Session,
     version: Version,
     projection: Projection,
     token: str,
@@ -142,23 +143,23 @@ async def _fill(
     ends = await _ends(settings, heads, until)
     meter = _Meter(projection, ends)
     while True:
-        progress = await meter.progress(connection)
-        skips = tuple(await read_skips(connection, projection.name, projection.version))
+        progress = await meter.progress(session)
+        skips = tuple(await read_skips(await session.connection(), projection.name, projection.version))
         parts = tuple((heads[partition], end) for partition, end in ends.items())
         filling = Filling(settings, projection, version.schema_name, token, skips, parts)
         few = progress.total - progress.applied < FEW_RECORDS
         async with aclosing(fill_with(filling, 0 if few else workers)) as filled:
             async for _ in filled:
-                yield await meter.progress(connection)
+                yield await meter.progress(session)
         if until is not None:
             break
         heads = await _heads(settings)
         ends = meter.ends = _all(heads)
-        progress = await meter.progress(connection)
+        progress = await meter.progress(session)
         if progress.total - progress.applied <= CAUGHT_UP_RECORDS:
-            await _ready(connection, version, projection, token)
+            await _ready(await session.connection(), version, projection, token)
             break
-    yield await meter.progress(connection, done=True)
+    yield await meter.progress(session, done=True)
 
 
 async def _ends(settings: Settings, heads: Mapping[int, LogHead], until: Until) -> dict[int, int]:
@@ -189,7 +190,9 @@ async def _ready(
 async def _depart(session: Session, projection: Projection, token: str) -> None:
     connection = session.opened
     if connection is not None:
-        await leave(connection, projection.name, projection.version, token)
+        # Without the note its successor asks Postgres to end sessions that are none any more.
+        with suppress(psycopg.Error):
+            await leave(connection, projection.name, projection.version, token)
     await session.close()
 
 
@@ -199,14 +202,19 @@ class _Meter:
     def __init__(self, projection: Projection, ends: Mapping[int, int]) -> None:
         self._projection = projection
         self.ends = ends
+        self._offsets: Mapping[int, int] = {}
         self._seen: deque[tuple[float, int]] = deque()
 
-    async def progress(self, connection: AsyncConnection[Any], *, done: bool = False) -> Progress:
-        cursor = await connection.execute(
-            'SELECT "partition", next_offset FROM projection_checkpoints WHERE projection = %s AND version = %s',
-            [self._projection.name, self._projection.version],
-        )
-        offsets = {int(row[0]): int(row[1]) for row in await cursor.fetchall()}
+    async def progress(self, session: Session, *, done: bool = False) -> Progress:
+        """As it was before while Postgres is away: its return is for the workers to wait for."""
+        with suppress(psycopg.OperationalError):
+            cursor = await (await session.connection()).execute(
+                'SELECT "partition", next_offset FROM projection_checkpoints'
+                " WHERE projection = %s AND version = %s",
+                [self._projection.name, self._projection.version],
+            )
+            self._offsets = {int(row[0]): int(row[1]) for row in await cursor.fetchall()}
+        offsets = self._offsets
         applied = sum(min(offsets.get(partition, 0), end) for partition, end in self.ends.items())
         total, now = sum(self.ends.values()), time.monotonic()
         self._seen.append((now, applied))

@@ -24,7 +24,8 @@ MAINS = {
     "media-agent": "polylogue.streams.media_agent",
     "sweeper": "polylogue.streams.sweeper",
     "projector": "polylogue.projections.projector",
-    "api": "polylogue.api.server",
+    "rebuild": "tests.support.rebuild_process",
+    "api": "polylogue.cli.projections.operator",
     "webhooks": "polylogue.streams.webhooks",
 }
 
