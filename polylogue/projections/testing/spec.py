@@ -28,7 +28,8 @@ from polylogue.schemas.codec import event_codec
 from polylogue.schemas.envelope import Event
 
 Rows = Sequence[Mapping[str, Any]]
-MOST_CUTS = 50  # each takes some hundredths of a second
+SHORT = 50  # a log of so many records is cut everywhere
+CUTS_OF_LONG = 25  # of a longer one; each takes some hundredths of a second
 FIRST_OFFSET = 1  # the log's name is at 0
 _LOG_ID = "spec"
 _FRAMEWORK_TABLES = ("projection_checkpoints", "projection_states")
@@ -173,12 +174,13 @@ def ways(values: Sequence[bytes | None]) -> Iterator[Way]:
             yield Way(f"cut before the event at {records[cut].offset}, as a rebuild writes", parts, copy_new)
     doubled = _placed([value for value in values for _ in range(2)])
     yield Way("each written twice", [doubled])
-    yield Way("each written twice, one by one", [[record] for record in doubled])
+    if len(records) <= SHORT:
+        yield Way("each written twice, one by one", [[record] for record in doubled])
 
 
 def _spread(count: int) -> Iterable[int]:
     """Every place at which `count` records can be cut in two, or as many as are worth the time."""
-    return range(1, count, -(-count // MOST_CUTS))
+    return range(1, count, 1 if count <= SHORT else -(-count // CUTS_OF_LONG))
 
 
 def _placed(values: Iterable[bytes | None]) -> list[Recorded]:
