@@ -36,6 +36,7 @@ def moving(kind: str, frames: int = 3, *, side: int = 40) -> bytes:
     return encoded(kind, images[0], save_all=True, append_images=images[1:], duration=100, loop=0)
 
 
+@cache
 def wav(seconds: float = 3.0, *, rate: int = RATE, channels: int = 2, loud: float = 0.5) -> bytes:
     """A tone that grows from silence to `loud`."""
     output = io.BytesIO()
