@@ -9,7 +9,7 @@ LOCK_FLAGS := --universal --generate-hashes --no-annotate --no-header --no-emit-
 
 WEB_SOURCES := $(shell git ls-files -co --exclude-standard web 2>/dev/null)
 
-.PHONY: help run stop web web-check test lint format types unit stack-tests faults bench lock clean
+.PHONY: help run stop web web-check chromium test lint format types unit stack-tests faults bench lock clean
 
 help: ## List every target
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -27,7 +27,11 @@ web: web/dist/index.html ## Build the web UI (only where it has changed)
 web-check: web/node_modules/.locked ## Lint, types and tests of the web UI that need no server
 	@cd web && npm run --silent lint && npm run --silent types && npm run --silent unit
 
-test: lint types web web-check ## Lint, types, and every test on the real stack
+chromium: ## Install Debian's Chromium where the tests need it, or say how
+	@command -v chromium >/dev/null || { if [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq chromium >/dev/null; \
+	  else echo "Chromium is missing; run: sudo apt-get install chromium"; exit 1; fi; }
+
+test: lint types web web-check chromium ## Lint, types, and every test on the real stack
 	@$(BIN)/python -m pytest
 
 lint: $(VENV)/.dev ## Ruff and the import rules

@@ -1,0 +1,122 @@
+"""Comparing in a real browser against the whole system: answers, media that load and play, reload, stop, and what follows."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.steps import answer, ask, choose, wait_for
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
+
+
+def test_a_newcomer_sees_what_this_is_and_tries_the_first_example(page: Page) -> None:
+    page.goto("/")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Ask several models at once")
+    page.get_by_role("button", name=re.compile("^Text and a picture")).click()
+    page.get_by_role("button", name="Ask 2 models").click()
+    wait_for(page.get_by_role("article").first, "finished")
+    wait_for(page.get_by_role("article").last, "finished")
+    expect(page.get_by_role("img", name="Draw a blue square and describe it")).to_be_visible()
+
+
+def test_picture_sound_and_film_load_and_play(page: Page) -> None:
+    ask(page, "Draw, speak and film a red circle", "sim/painter", "sim/speaker", "sim/director")
+    for model in ("sim/painter", "sim/speaker", "sim/director"):
+        wait_for(answer(page, model), "finished")
+    picture = answer(page, "sim/painter").get_by_role("img").first
+    expect(picture).to_be_visible()
+    page.wait_for_function("image => image.complete && image.naturalWidth > 0", arg=picture.element_handle())
+    for model, tag in (("sim/speaker", "audio"), ("sim/director", "video")):
+        player = answer(page, model).locator(tag)
+        expect(player).to_be_attached()
+        page.wait_for_function("player => player.duration > 0.5", arg=player.element_handle())
+        player.evaluate("player => { player.muted = true; return player.play(); }")
+        page.wait_for_function("player => player.currentTime > 0.1", arg=player.element_handle())
+
+
+def test_a_reload_in_mid_stream_goes_on_without_losing_a_word(page: Page) -> None:
+    ask(page, "Say something slowly", "sim/slow", "sim/text")
+    slow = answer(page, "sim/slow")
+    expect(slow.locator(".markdown")).not_to_be_empty()
+    before = slow.locator(".markdown").inner_text()
+    page.reload()
+    expect(answer(page, "sim/slow").locator(".markdown")).to_contain_text(before.strip()[:40])
+    wait_for(answer(page, "sim/slow"), "finished")
+    whole = answer(page, "sim/slow").locator(".markdown").inner_text()
+    assert whole.startswith(before.strip())
+    page.reload()
+    expect(answer(page, "sim/slow").locator(".markdown")).to_have_text(whole)
+
+
+def test_stop_keeps_what_was_said_and_retry_asks_again(page: Page) -> None:
+    ask(page, "Count slowly", "sim/slow", "sim/text")
+    slow = answer(page, "sim/slow")
+    expect(slow.locator(".markdown")).not_to_be_empty()
+    page.get_by_role("button", name="Stop sim/slow").click()
+    wait_for(slow, "cancelled")
+    expect(slow.get_by_text("Stopped. What it had said is kept.")).to_be_visible()
+    wait_for(answer(page, "sim/text"), "finished")
+    page.get_by_role("button", name="Ask sim/text again").click()
+    expect(page.get_by_role("article", name="sim/text")).to_have_count(2)
+    wait_for(answer(page, "sim/text"), "finished")
+
+
+def test_a_failed_model_says_so_and_the_others_go_on(page: Page) -> None:
+    ask(page, "Try it", "sim/refused", "sim/text")
+    wait_for(answer(page, "sim/refused"), "failed")
+    expect(answer(page, "sim/refused").locator(".failure")).not_to_be_empty()
+    wait_for(answer(page, "sim/text"), "finished")
+
+
+def test_follow_up_one_more_model_breakout_and_branch(page: Page) -> None:
+    first = ask(page, "First question", "sim/text", "sim/reasoning")
+    wait_for(answer(page, "sim/text"), "finished")
+    wait_for(answer(page, "sim/reasoning"), "finished")
+    page.get_by_role("button", name="Ask one more model").click()
+    page.get_by_role("combobox", name="One more model").select_option("sim/painter")
+    page.get_by_role("button", name="Ask it").click()
+    wait_for(answer(page, "sim/painter"), "finished")
+
+    page.get_by_role("textbox", name="Prompt", exact=True).fill("Second question")
+    page.get_by_role("button", name=re.compile("^Ask 2 models")).click()
+    expect(page.get_by_role("region", name="Turn")).to_have_count(2)
+    wait_for(answer(page, "sim/text"), "finished")
+    wait_for(answer(page, "sim/reasoning"), "finished")
+
+    page.get_by_role("region", name="Turn").first.get_by_role("button", name="Edit and branch").click()
+    page.get_by_role("textbox", name="Prompt", exact=True).fill("First question, put otherwise")
+    choose(page, "sim/text")
+    page.get_by_role("button", name=re.compile(r"^Ask( \d+ models)?$")).click()
+    page.wait_for_url(lambda url: "/c/" in url and first not in url)
+    wait_for(answer(page, "sim/text"), "finished")
+    expect(page.get_by_role("region", name="Turn")).to_have_count(1)
+
+    page.goto(f"/c/{first}")
+    page.get_by_role("button", name="Go on with sim/text alone").first.click()
+    page.wait_for_url(lambda url: "/c/" in url and first not in url)
+    expect(page.get_by_role("article", name="sim/text").first).to_be_visible()
+    expect(page.get_by_role("article", name="sim/reasoning")).to_have_count(0)
+
+
+def test_rename_pin_and_delete_a_conversation(page: Page) -> None:
+    identity = ask(page, "To be thrown away", "sim/painter")
+    wait_for(answer(page, "sim/painter"), "finished")
+    rows = page.get_by_role("navigation", name="Conversations")
+    row = rows.get_by_role("listitem").filter(has=page.locator(f'a[href="/c/{identity}"]'))
+    row.hover()
+    row.get_by_role("button", name=re.compile("^Rename")).click()
+    rows.get_by_role("textbox", name="Title").fill("A better name")
+    rows.get_by_role("button", name="Save").click()
+    expect(rows.get_by_role("link", name="A better name")).to_be_visible()
+    row.hover()
+    row.get_by_role("button", name=re.compile("^Pin")).click()
+    expect(row.get_by_label("pinned")).to_be_visible()
+    row.hover()
+    row.get_by_role("button", name=re.compile("^Delete")).click()
+    row.get_by_role("button", name="Delete", exact=True).click()
+    expect(rows.get_by_role("link", name="A better name")).to_have_count(0)
+    page.goto(f"/c/{identity}")
+    expect(page.get_by_role("alert").first).to_be_visible()
