@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import msgspec
@@ -17,6 +17,7 @@ from polylogue.api.command_log import KafkaAwayError, OutcomeUnknownError
 from polylogue.api.errors import ApiError, turn_running
 from polylogue.api.history import fitted
 from polylogue.api.places import ConversationPlace
+from polylogue.api.quotas import allowed
 from polylogue.api.services import Services
 from polylogue.api.streams import placed, subscribe
 from polylogue.api.submissions import RoundTakenError, Submission
@@ -87,6 +88,8 @@ async def _begin(
     stored = draft.objects
     claimed = False
     try:
+        if isinstance(draft.data, StartTurn):
+            draft = replace(draft, data=await allowed(services, owner, draft.data))
         submission, command, more = await _prepared(services, owner, key, digest, draft)
         stored += more
         await services.commands.probe()

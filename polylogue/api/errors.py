@@ -28,6 +28,7 @@ class ApiError(Exception):
 
     def __init__(self, status: int, code: str, detail: str, **more: Any) -> None:
         super().__init__(detail)
+        self.retry_after_s: int | None = more.pop("retry_after_s", None)
         self.status, self.code, self.detail, self.more = status, code, detail, more
 
 
@@ -59,7 +60,10 @@ def add_error_answers(app: FastAPI) -> None:
 
 async def _api_error(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, ApiError)
-    return answer(error.status, error.code, error.detail, **error.more)
+    response = answer(error.status, error.code, error.detail, **error.more)
+    if error.retry_after_s is not None:
+        response.headers["Retry-After"] = str(error.retry_after_s)
+    return response
 
 
 async def _invalid(_: Request, error: Exception) -> JSONResponse:

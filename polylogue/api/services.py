@@ -29,6 +29,8 @@ from polylogue.infra.postgres import create_pool
 from polylogue.infra.s3 import create_s3_client
 from polylogue.infra.settings import Settings
 from polylogue.infra.topics import COMMANDS, CONVERSATION_EVENTS, topic_name
+from polylogue.media.quota_file import quotas_of
+from polylogue.media.quotas import Quotas
 from polylogue.media.reading import ObjectReader
 from polylogue.media.store import ObjectStore
 from polylogue.media.urls import UrlSigner, public_url, url_for_read
@@ -55,6 +57,7 @@ class Services:
     url_for: UrlFor
     reader: ObjectReader
     downloads: Downloads
+    quotas: Quotas | None
     tail: asyncio.Task[None] | None = None
     tail_waits_for: str | None = "the event log is not read yet"
     background: set[asyncio.Task[None]] = field(default_factory=set)
@@ -117,6 +120,7 @@ def media_urls(settings: Settings) -> UrlFor:
 @asynccontextmanager
 async def running_services(settings: Settings) -> AsyncIterator[Services]:
     """Starts without waiting for any server: what is not there yet is said by /readyz."""
+    quotas = quotas_of(settings)
     metrics = Metrics()
     topic = topic_name(settings, CONVERSATION_EVENTS)
     readers = LogReaders(settings, topic)
@@ -140,6 +144,7 @@ async def running_services(settings: Settings) -> AsyncIterator[Services]:
         url_for=url_for,
         reader=ObjectReader.from_settings(settings),
         downloads=Downloads(settings.media_downloads_at_once),
+        quotas=quotas,
     )
     metrics.conversations.set_function(lambda: len(hub))
 

@@ -96,12 +96,17 @@ class Settings(BaseSettings):
     webhook_deadline_s: Annotated[float, Field(gt=0)] = 3600
 
     # The API
-    web_dir: Path | None = None  # the built web UI; where it is not named, that of the package or of the checkout
+    web_dir: Path | None = (
+        None  # the built web UI; where it is not named, that of the package or of the checkout
+    )
     sse_keepalive_s: Annotated[float, Field(gt=0)] = 15
     command_timeout_s: Annotated[float, Field(gt=0)] = 5
     attachment_max_count: Annotated[int, Field(ge=0, le=32)] = 8
     attachment_max_mb: Annotated[int, Field(ge=1, le=50)] = 10
     attachment_max_total_mb: Annotated[int, Field(ge=1, le=100)] = 20
+
+    # Quotas
+    quotas_file: Path | None = None
 
     # Processes
     host: str = "127.0.0.1"

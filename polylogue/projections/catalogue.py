@@ -9,6 +9,7 @@ from polylogue.projections.media_objects import MediaObjects
 from polylogue.projections.media_usage_daily import MediaUsageDaily
 from polylogue.projections.model_stats import ModelStats
 from polylogue.projections.protocol import Projection
+from polylogue.projections.quotas import QuotaUse
 from polylogue.projections.search import Search
 
 PROJECTIONS: tuple[Projection, ...] = (
@@ -19,4 +20,5 @@ PROJECTIONS: tuple[Projection, ...] = (
     ModelStats(),
     Search(),
     Gallery(),
+    QuotaUse(),
 )

@@ -26,11 +26,13 @@ from polylogue.streams.admission import MediaAdmission
 from polylogue.streams.gateway.answer import DISABLED
 from polylogue.streams.gateway.events import JobStarted, MediaBytes, MediaRemote
 from polylogue.streams.partition_writer import PartitionLostError
+from polylogue.streams.quota_gate import QuotaGate
 from polylogue.streams.response_log import ResponseLog
 from polylogue.streams.seen_pictures import Fingerprints, SeenPictures, Size, size_of
 from polylogue.streams.segments import MediaOutbox
 
 MIB = 1024 * 1024
+UNKNOWN_BYTES = 1  # of a medium that is given as a link: it needs some room
 
 _log = get_logger(__name__)
 
@@ -49,6 +51,7 @@ class MediaProduction:
         admission: MediaAdmission,
         *,
         fingerprints: Fingerprints,
+        quota: QuotaGate | None = None,
         sound_format: str = "wav",
     ) -> None:
         self.off = admission.off  # why none are asked for; read once: it holds to the end of the response
@@ -59,6 +62,7 @@ class MediaProduction:
         self._outbox = outbox
         self._log = log
         self._model = model
+        self._quota = quota
         self._sound_format = sound_format
         self._job: MediaJobStarted | None = None
         self._claims: set[asyncio.Task[None]] = set()
@@ -151,7 +155,9 @@ class MediaProduction:
 
     async def _write(self, medium: MediaBytes, kind: MediaKind | None) -> None:
         media_type = kind.media_type if kind else medium.media_type
-        media_id = self._next_media_id()
+        paid, media_id = self.job_pending, self._next_media_id()
+        if await self._over_quota(media_id, media_type, len(medium.data), paid=paid):
+            return
         self.size_bytes += len(medium.data)
         segments = await self._outbox.write_segments(media_id, medium.data, medium.sha256)
         # What cannot be recognised is claimed all the same: the agent judges it, and its verdict is an event.
@@ -182,12 +188,15 @@ class MediaProduction:
             declared_content_type=medium.declared_content_type,
         )
 
-    def produce_remote(self, medium: MediaRemote) -> None:
+    async def produce_remote(self, medium: MediaRemote) -> None:
         if self._refused(medium.media_type, 0):
+            return
+        paid, media_id = self.job_pending, self._next_media_id()
+        if await self._over_quota(media_id, medium.media_type, UNKNOWN_BYTES, paid=paid):
             return
         extension = _EXTENSIONS[medium.media_type]
         self._claim(
-            self._next_media_id(),
+            media_id,
             medium.media_type,
             extension=extension,
             content_type=medium.declared_content_type or f"{medium.media_type}/{extension}",
@@ -196,11 +205,25 @@ class MediaProduction:
         )
 
     def refuse(self, media_type: MediaType, reason: RefusalReason, message: str) -> None:
+        self._tell_refused(self._next_media_id(), media_type, reason, message)
+
+    def _tell_refused(
+        self, media_id: str, media_type: MediaType, reason: RefusalReason, message: str
+    ) -> None:
         self._log.event(
-            MediaRefused(
-                media_id=self._next_media_id(), media_type=media_type, reason=reason, message=message
-            )
+            MediaRefused(media_id=media_id, media_type=media_type, reason=reason, message=message)
         )
+
+    async def _over_quota(self, media_id: str, media_type: MediaType, size_bytes: int, *, paid: bool) -> bool:
+        """Takes room in the owner's quota, or refuses the medium."""
+        if self._quota is None:
+            return False
+        owner = self._log.command.owner_id
+        reached = await self._quota.refuses(owner, media_id, size_bytes, paid=paid)
+        if reached is None:
+            return False
+        self._tell_refused(media_id, media_type, "quota_exceeded", reached.sentence)
+        return True
 
     def leave_out(self, media_type: MediaType) -> None:
         """One that nobody asked for, since media are off."""

@@ -85,6 +85,7 @@ class ResponseRun:
             model,
             tools.admission,
             fingerprints=tools.checks,
+            quota=tools.quota,
             sound_format=sound_format(start, model),
         )
         self._resumed_job = job
@@ -244,7 +245,7 @@ class ResponseRun:
                 await self._media.produce(event)
             case MediaRemote():
                 self._saw_token()
-                self._media.produce_remote(event)
+                await self._media.produce_remote(event)
             case JobStarted():
                 self._media.order(event)
             case BadMedia(media_type, "disabled"):

@@ -26,6 +26,7 @@ from polylogue.streams.gateway.client import Gateway
 from polylogue.streams.model_catalogue import ModelCatalogue
 from polylogue.streams.owned_partition import OwnedPartition, PartitionServices
 from polylogue.streams.picture_urls import PictureUrls
+from polylogue.streams.quota_gate import quota_gate
 from polylogue.streams.replaceable_producer import ReplaceableProducer
 from polylogue.streams.runner_tools import RunnerTools
 from polylogue.streams.segments import MediaOutbox
@@ -47,21 +48,24 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
     """Runs until `stop` is set, then drains. Raises SettingsError for a setting that is missing."""
     key = settings.openrouter_api_key
     outbox = MediaOutbox(settings)
-    async with Gateway(
-        base_url=str(settings.openrouter_base_url),
-        api_key=key.get_secret_value() if key else None,
-        connect_timeout_s=settings.gateway_connect_timeout_s,
-        first_byte_timeout_s=settings.gateway_first_byte_timeout_s,
-        idle_timeout_s=settings.gateway_idle_timeout_s,
-        total_timeout_s=settings.response_timeout_s,
-        max_media_bytes=settings.media_max_size_mb * 1024 * 1024,
-        max_line_bytes=settings.gateway_max_line_bytes,
-        retry_for_s=settings.gateway_retry_for_s,
-        on_retry=lambda error: metrics.RETRIES.labels(failure_class=error.failure_class).inc(),
-        on_bytes=metrics.UPSTREAM_BYTES.inc,
-        video_poll_interval_s=settings.video_poll_interval_s,
-        video_deadline_s=settings.video_deadline_s,
-    ) as gateway:
+    async with (
+        Gateway(
+            base_url=str(settings.openrouter_base_url),
+            api_key=key.get_secret_value() if key else None,
+            connect_timeout_s=settings.gateway_connect_timeout_s,
+            first_byte_timeout_s=settings.gateway_first_byte_timeout_s,
+            idle_timeout_s=settings.gateway_idle_timeout_s,
+            total_timeout_s=settings.response_timeout_s,
+            max_media_bytes=settings.media_max_size_mb * 1024 * 1024,
+            max_line_bytes=settings.gateway_max_line_bytes,
+            retry_for_s=settings.gateway_retry_for_s,
+            on_retry=lambda error: metrics.RETRIES.labels(failure_class=error.failure_class).inc(),
+            on_bytes=metrics.UPSTREAM_BYTES.inc,
+            video_poll_interval_s=settings.video_poll_interval_s,
+            video_deadline_s=settings.video_deadline_s,
+        ) as gateway,
+        quota_gate(settings) as quota,
+    ):
         producer = ReplaceableProducer(settings, give_up_after_s=math.inf)
         dead_letters = DeadLetters(producer, topic_name(settings, COMMANDS_DLQ))
         store = ObjectStore.from_settings(settings)
@@ -78,6 +82,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
             titles=titles,
             admission=admission,
             checks=checks,
+            quota=quota,
             capacity=Capacity(settings.runner_max_responses),
         )
         metrics.QUEUED.set_function(lambda: tools.capacity.queued)

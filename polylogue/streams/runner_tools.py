@@ -12,6 +12,7 @@ from polylogue.streams.capacity import Capacity
 from polylogue.streams.gateway.client import Gateway
 from polylogue.streams.model_catalogue import ModelCatalogue
 from polylogue.streams.picture_urls import PictureUrls
+from polylogue.streams.quota_gate import QuotaGate
 from polylogue.streams.segments import MediaOutbox
 from polylogue.streams.titles import Titles
 
@@ -27,4 +28,5 @@ class RunnerTools:
     titles: Titles
     admission: MediaAdmission
     checks: ValidationPool
+    quota: QuotaGate | None  # None: nobody has one
     capacity: Capacity  # responses that may be upstream at once
