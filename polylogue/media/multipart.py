@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
-import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -20,7 +19,7 @@ from polylogue.media.s3_calls import S3Calls, retried
 if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import CompletedPartTypeDef
 
-PARTS_AT_ONCE = 4  # each holds its bytes in memory
+PARTS_AT_ONCE = 4
 SAME_REQUEST_ATTEMPTS = 3  # then the whole upload is begun anew
 
 T = TypeVar("T")
@@ -123,16 +122,17 @@ class Multipart:
         upload_id = await asyncio.shield(created)
 
         def request() -> CompletedPartTypeDef:
-            piece = self._parts.read(start, self._parts.end(start) - start)
-            checksum = base64.b64encode(hashlib.sha256(piece).digest()).decode()
-            answer = self._calls.client.upload_part(
-                Bucket=self.described["Bucket"],
-                Key=self.described["Key"],
-                UploadId=upload_id,
-                PartNumber=number,
-                Body=piece,
-                ChecksumSHA256=checksum,
-            )
+            end = self._parts.end(start)
+            checksum = base64.b64encode(self._parts.sha256(start, end)).decode()
+            with self._parts.open(start, end) as piece:
+                answer = self._calls.client.upload_part(
+                    Bucket=self.described["Bucket"],
+                    Key=self.described["Key"],
+                    UploadId=upload_id,
+                    PartNumber=number,
+                    Body=piece,
+                    ChecksumSHA256=checksum,
+                )
             return {"PartNumber": number, "ETag": answer["ETag"], "ChecksumSHA256": checksum}
 
         async with self._at_once:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import threading
 from collections.abc import Iterator
 from typing import BinaryIO
@@ -9,10 +11,11 @@ from typing import BinaryIO
 from polylogue.media.spool import Spool
 
 PART_BYTES = 8 * 1024 * 1024  # S3 takes 5 MiB at least and 10,000 parts at most
+BUFFER_BYTES = 256 * 1024  # what a thread holds of its piece
 
 
 class FileParts:
-    """A file of a known size. A thread holds one piece in memory, whatever the size of the file."""
+    """A file of a known size."""
 
     def __init__(self, source: BinaryIO | Spool, size_bytes: int) -> None:
         self._source = source
@@ -27,14 +30,52 @@ class FileParts:
         """Where the part that begins there ends."""
         return min(start + PART_BYTES, self._size_bytes)
 
+    def open(self, start: int = 0, end: int | None = None) -> io.BufferedReader:
+        """The bytes between two positions, as a file. Reading raises OSError where the file is shorter than it was
+        said to be."""
+        return io.BufferedReader(_Piece(self, start, self._size_bytes if end is None else end), BUFFER_BYTES)
+
+    def sha256(self, start: int, end: int) -> bytes:
+        """Raises OSError as above."""
+        with self.open(start, end) as piece:
+            return hashlib.file_digest(piece, "sha256").digest()
+
     def read(self, start: int, size_bytes: int) -> bytes:
-        """Raises OSError where the file is shorter than it was said to be."""
+        """Raises OSError as above."""
         if isinstance(self._source, Spool):
-            piece = self._source.read_at(start, min(size_bytes, self._size_bytes - start))
+            piece = self._source.read_at(start, size_bytes)
         else:
             with self._lock:
                 self._source.seek(start)
                 piece = self._source.read(size_bytes)
-        if len(piece) != min(size_bytes, self._size_bytes - start):
+        if len(piece) != size_bytes:
             raise OSError("the file is shorter than its size says")
         return piece
+
+
+class _Piece(io.RawIOBase):
+    def __init__(self, parts: FileParts, start: int, end: int) -> None:
+        self._parts = parts
+        self._start = start
+        self._end = end
+        self._at = start
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: self._start, io.SEEK_CUR: self._at, io.SEEK_END: self._end}[whence]
+        self._at = max(self._start, base + offset)
+        return self.tell()
+
+    def tell(self) -> int:
+        return self._at - self._start
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]  # typeshed's Buffer is newer
+        piece = self._parts.read(self._at, max(0, min(len(buffer), self._end - self._at)))
+        buffer[: len(piece)] = piece
+        self._at += len(piece)
+        return len(piece)
