@@ -56,7 +56,7 @@ def explained(row: Row) -> str | None:
 def unless_stored(row: Row) -> None:
     """Raises ApiError where there is no file to be had: 409 while it may still come, 410 where it was and is gone."""
     status, sentence = row["status"], row["message"]
-    more: dict[str, Any] = {"status": status, "reason": row["reason"]}
+    more: dict[str, Any] = {"media_status": status, "reason": row["reason"]}
     match status:
         case "stored":
             return

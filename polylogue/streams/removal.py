@@ -27,7 +27,7 @@ def requests_of(command: Command, answer_partition: int) -> dict[str, Request]:
                 )
                 for medium in media
             }
-        case DeleteConversation(media=media):
+        case DeleteConversation(media=media, turn_ids=turn_ids):
             request = Request(
                 request_id=f"{command.command_id}.DeleteConversationMedia",
                 data=DeleteConversationMedia(
@@ -35,6 +35,7 @@ def requests_of(command: Command, answer_partition: int) -> dict[str, Request]:
                     owner_id=command.owner_id,
                     answer_partition=answer_partition,
                     media=media,
+                    turn_ids=turn_ids,
                     traceparent=command.traceparent,
                 ),
             )

@@ -139,7 +139,8 @@ async def test_deleting_cancels_what_runs_ends_the_conversation_and_asks_for_its
     with process("runner", runner_settings):
         turn = await log.start_turn("sim/slow:tokens=2000:pace=50ms", "sim/text:delay=60s")
         await log.wait_for(turn.conversation_id, lambda seen: bool(of_type(seen, TextAppended)), "some text")
-        command = await log.tell(DeleteConversation(media=(medium(turn),)), turn.conversation_id)
+        deletion = DeleteConversation(media=(medium(turn),), turn_ids=(turn.turn_id,))
+        command = await log.tell(deletion, turn.conversation_id)
         late = await log.start_turn("sim/text:pace=1ms", conversation=turn.conversation_id)
         await log.tell(RenameConversation(title="too late"), turn.conversation_id)
         seen = await ended(log, turn)
@@ -160,6 +161,7 @@ async def test_deleting_cancels_what_runs_ends_the_conversation_and_asks_for_its
         owner_id="local",
         answer_partition=partition_for(turn.conversation_id, PARTITIONS),
         media=(medium(turn),),
+        turn_ids=(turn.turn_id,),
     )
 
 
