@@ -59,6 +59,7 @@ class RemoveObjects:
     media_id: str | None
     since_ms: int  # the latest record that concerned it
     key: str | None = None  # of the original, where it is known
+    final: bool = False  # nothing can bring it back
 
 
 Action = SendAgain | RemoveObjects
@@ -66,9 +67,9 @@ Action = SendAgain | RemoveObjects
 
 @dataclass
 class _Pending:
-    """A medium without an outcome; `claim` is None where it was produced before this reader's start."""
+    """A medium without an outcome."""
 
-    claim: MediaClaim | None
+    claim: MediaClaim
     since_ms: int
     next_ms: int
     traceparent: str | None
@@ -117,11 +118,11 @@ class PartitionSweep:
         if isinstance(event.data, ConversationDeleted) and known.state.deleted:
             known.pending.clear()
             known.claims.clear()
-            known.doomed = {None: RemoveObjects(conversation_id, None, timestamp_ms)}
+            known.doomed = {None: RemoveObjects(conversation_id, None, timestamp_ms, final=True)}
         elif (media_id := _medium_of(event.data)) is not None:
             if known.state.deleted:
                 # Whatever a straggler has put there meanwhile goes with the rest.
-                known.doomed = {None: RemoveObjects(conversation_id, None, timestamp_ms)}
+                known.doomed = {None: RemoveObjects(conversation_id, None, timestamp_ms, final=True)}
             else:
                 self._note(known, event, media_id, timestamp_ms, visible=visible)
         self._settle(conversation_id, known, offset)
@@ -132,7 +133,7 @@ class PartitionSweep:
         actions: list[Action] = []
         for conversation_id, known in self._conversations.items():
             for media_id, one in known.pending.items():
-                if one.claim is not None and one.next_ms <= now_ms:
+                if one.next_ms <= now_ms:
                     actions.append(SendAgain(media_id, conversation_id, _again(one)))
             actions += [
                 one for one in known.doomed.values() if one.since_ms + self._remove_after_ms <= now_ms
@@ -187,30 +188,29 @@ class PartitionSweep:
         if medium is None:
             # Of a round before this reader's start, or of a writer that has lost the partition: nothing is certain.
             return
-        data = event.data
+        data, doomed = event.data, known.doomed.get(media_id)
         if isinstance(data, MediaProduced) and visible:
             known.claims[media_id] = data.claim
-        if medium.phase == "produced":
+        claim = known.claims.get(media_id)
+        final = medium.phase in _FINAL or (doomed is not None and doomed.final)
+        if medium.phase == "produced" and not final:
             known.doomed.pop(media_id, None)
-            if visible:
-                known.pending[media_id] = self._pending(known, event, medium, media_id, timestamp_ms)
+            # A retry whose medium was produced before this reader's start: its request is kept by the agent's group.
+            if visible and claim is not None:
+                known.pending[media_id] = self._pending(claim, event, medium, timestamp_ms)
             return
         known.pending.pop(media_id, None)
-        if medium.phase in _NOT_SHOWN and (medium.phase in _FINAL or not medium.assumed):
+        if final or (medium.phase in _NOT_SHOWN and not medium.assumed):
             # A hidden outcome too puts it off: its writer may have put an object there a moment ago.
-            claim = known.claims.get(media_id)
             known.doomed[media_id] = RemoveObjects(
-                event.conversation_id, media_id, timestamp_ms, claim.key if claim else None
+                event.conversation_id, media_id, timestamp_ms, claim.key if claim else None, final
             )
         else:
             known.doomed.pop(media_id, None)
 
-    def _pending(
-        self, known: _Conversation, event: Event, medium: MediumState, media_id: str, timestamp_ms: int
-    ) -> _Pending:
-        claim = known.claims.get(media_id)
+    def _pending(self, claim: MediaClaim, event: Event, medium: MediumState, timestamp_ms: int) -> _Pending:
         return _Pending(
-            claim=msgspec.structs.replace(claim, retry=medium.retry) if claim else None,
+            claim=msgspec.structs.replace(claim, retry=medium.retry),
             since_ms=timestamp_ms,
             next_ms=timestamp_ms + self._deadline_ms,
             traceparent=event.traceparent,
@@ -272,7 +272,6 @@ def _medium_of(data: Payload) -> str | None:
 
 
 def _again(one: _Pending) -> Request:
-    assert one.claim is not None
     claim, request_id = one.claim, f"{one.claim.media_id}.{one.claim.retry}"
     if claim.retry:
         retry = RetryMedia(claim=claim, asked_at_ms=one.since_ms, traceparent=one.traceparent)

@@ -212,7 +212,7 @@ def histories(draw: st.DrawFn) -> list[Event]:
     return log
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(histories(), st.data())
 def test_a_successor_that_begins_at_the_committed_place_decides_the_same(
     log: list[Event], data: st.DataObject
@@ -230,7 +230,7 @@ def test_a_successor_that_begins_at_the_committed_place_decides_the_same(
     assert claims <= {action.media_id for action in successor.due(later)}
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(histories())
 def test_nothing_that_a_reader_is_shown_is_ever_removed(log: list[Event]) -> None:
     state = ConversationState()
@@ -240,3 +240,16 @@ def test_nothing_that_a_reader_is_shown_is_ever_removed(log: list[Event]) -> Non
     for at in range(len(log)):
         start = fed(sweep(), log[:at]).committable
         assert not set(removals(fed(sweep(start), log[start:]).due(AT_MS + 10**12))) & shown
+
+
+def test_a_late_retry_brings_nothing_back_that_is_deleted() -> None:
+    """A reader that began after the medium was made cannot see that the retry does not fit; that it is final, it can."""
+    made, _ = produced()
+    late = [
+        said_of(made, events.MediaDeleted(media_id="m", media_type="image")),
+        said_of(made, events.MediaRetried(media_id="m", media_type="image", retry=1)),
+    ]
+    watch = fed(sweep(), late)
+    assert removals(watch.due(AT_MS + GRACE_MS)) == ["m"]
+    watch.done(watch.due(AT_MS + GRACE_MS)[0], AT_MS)
+    assert watch.committable == watch.position
