@@ -70,7 +70,9 @@ class Follower(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         self._paused = version.paused
         self._skips: Sequence[Skip] = ()
         self._stop = stop
-        self._session = Session(settings, version.schema_name)
+        # For whoever looks at Postgres' sessions.
+        name = f"projector-{projection.name}-v{projection.version}"
+        self._session = Session(settings, version.schema_name, application_name=name)
         self._labels = (projection.name, str(projection.version))
         self._owned: dict[TopicPartition, Checkpoint] = {}
         self._stopped: set[TopicPartition] = set()
