@@ -47,7 +47,7 @@ def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
     assert done.stdout == "[]\n"
 
 
-@pytest.mark.parametrize("process", ["api", "runner", "media-agent", "projector", "webhooks"])
+@pytest.mark.parametrize("process", ["api", "runner", "media-agent", "sweeper", "projector", "webhooks"])
 def test_a_missing_setting_is_one_sentence_that_names_it(process: str, tmp_path: Path) -> None:
     done = polylogue(process, cwd=tmp_path)
     assert done.returncode == 2
