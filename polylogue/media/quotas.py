@@ -13,9 +13,9 @@ What = Literal["media_per_day", "stored_bytes", "cost_per_month"]
 
 MICROS = 1_000_000
 _WORDS: dict[What, str] = {
-    "media_per_day": "files a day",
-    "stored_bytes": "bytes of stored files",
-    "cost_per_month": "micro-dollars a month",
+    "media_per_day": "{:,} files a day",
+    "stored_bytes": "{:,} bytes of stored files",
+    "cost_per_month": "${:,.2f} a month",
 }
 
 
@@ -71,9 +71,8 @@ class Reached:
     @property
     def sentence(self) -> str:
         until = f" until {self.resets:%Y-%m-%d %H:%M} UTC" if self.resets else ""
-        return (
-            f"Your quota of {self.limit:,} {_WORDS[self.what]} is used up{until}: {self.used:,} are in use."
-        )
+        limit = self.limit / MICROS if self.what == "cost_per_month" else self.limit
+        return f"Your quota of {_WORDS[self.what].format(limit)} is used up{until}."
 
 
 def day_of(now: dt.datetime) -> dt.date:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from polylogue.infra.aws.cloudfront import Distribution
 from polylogue.infra.aws.cors import Cors
 from polylogue.infra.aws.iam import application_policy
 from polylogue.infra.aws.lifecycle import Lifecycle
+from polylogue.infra.aws.options_file import Options, read_options
 from polylogue.infra.aws.policy import BucketPolicy
 from tests.support.aws import MODES, SEED_ORIGINS, blueprint
 
@@ -217,6 +219,15 @@ def test_the_size_of_both_classes_together_rings():
     assert (document["Threshold"], document["AlarmActions"]) == (40e9, [topic])
     measured = [one["MetricStat"]["Metric"]["Dimensions"][1]["Value"] for one in document["Metrics"][1:]]
     assert measured == ["StandardStorage", "StandardIAStorage"]
+
+
+def test_the_guide_names_every_key_of_the_file_and_its_example_can_be_used(tmp_path: Path):
+    guide = (Path(polylogue.__file__).parents[1] / "docs" / "aws.md").read_text("utf-8")
+    first_cells = [line.split("|")[1] for line in guide.splitlines() if line.startswith("| `")]
+    assert set(Options.__struct_fields__) <= set(re.findall(r"`(\w+)`", " ".join(first_cells)))
+    path = tmp_path / "aws.toml"
+    path.write_text(guide.split("```toml\n")[1].split("```")[0])
+    assert read_options(path).options.origins == SEED_ORIGINS
 
 
 @pytest.mark.parametrize(

@@ -121,6 +121,14 @@ def test_money_comes_back_with_the_month() -> None:
     reached = cost_reached(tier, Used(cost_micros_this_month=2_000_000), NOW)
     assert reached is not None
     assert reached.resets == dt.datetime(2027, 1, 1, tzinfo=dt.UTC)
+    assert reached.sentence == "Your quota of $2.00 a month is used up until 2027-01-01 00:00 UTC."
+
+
+def test_the_example_of_the_guide_can_be_used(tmp_path: Path) -> None:
+    guide = (Path(__file__).parents[3] / "docs" / "administration.md").read_text("utf-8")
+    example = guide.split("```toml\n")[1].split("```")[0]
+    free = read_quotas(written(tmp_path, example)).tiers["free"]
+    assert all(getattr(free, name) is not None for name in Tier.__struct_fields__)
 
 
 def test_zero_allows_nothing_and_no_limit_allows_all() -> None:
