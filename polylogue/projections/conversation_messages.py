@@ -22,6 +22,7 @@ from polylogue.schemas.events import (
     MediaStored,
     PromptSubmitted,
     ReasoningAppended,
+    Rendition,
     ResponseCancelled,
     ResponseCompleted,
     ResponseFailed,
@@ -261,6 +262,7 @@ def _fold_medium(changes: RowChanges, event: Event) -> None:
                 width=data.width,
                 height=data.height,
                 duration_ms=data.duration_ms,
+                renditions=_encoded(data.renditions) if data.renditions else None,
             )
         case MediaRejected():
             change(data.media_id, status="rejected")
@@ -269,8 +271,12 @@ def _fold_medium(changes: RowChanges, event: Event) -> None:
         case MediaRetried():
             change(data.media_id, status="uploading")
         case MediaRenditionsStored():
-            change(data.media_id, renditions=msgspec.json.encode(data.renditions).decode())
+            change(data.media_id, renditions=_encoded(data.renditions))
         case MediaExpired():
             change(data.media_id, status="expired")
         case MediaDeleted():
             change(data.media_id, status="deleted")
+
+
+def _encoded(renditions: tuple[Rendition, ...]) -> str:
+    return msgspec.json.encode(renditions).decode()
