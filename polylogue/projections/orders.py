@@ -9,7 +9,7 @@ from psycopg import AsyncConnection
 from psycopg.sql import SQL, Identifier
 
 from polylogue.infra.settings import Settings
-from polylogue.projections.log_heads import read_heads
+from polylogue.projections.log_heads import list_partitions, read_heads
 from polylogue.projections.protocol import Projection
 from polylogue.projections.session import Session
 from polylogue.projections.versions import (
@@ -85,6 +85,11 @@ async def skip(
     """
     if not why.strip():
         raise OperationRefusedError("Say why the record is left out; those who verify the tables will ask.")
+    there = await list_partitions(settings)
+    if partition not in there:
+        raise OperationRefusedError(
+            f"The log has no partition {partition}; its last is {max(there, default=0)}."
+        )
     heads = await read_heads(settings, [partition])
     log_id = heads[partition].log_id
     if log_id is None or not heads[partition].beginning <= offset < heads[partition].end:
