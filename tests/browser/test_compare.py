@@ -59,7 +59,7 @@ def test_stop_keeps_what_was_said_and_retry_asks_again(page: Page) -> None:
     wait_for(slow, "cancelled")
     expect(slow.get_by_text("Stopped. What it had said is kept.")).to_be_visible()
     wait_for(answer(page, "sim/text"), "finished")
-    page.get_by_role("button", name="Ask sim/text again").click()
+    page.get_by_role("button", name="Retry sim/text").click()
     expect(page.get_by_role("article", name="sim/text")).to_have_count(2)
     wait_for(answer(page, "sim/text"), "finished")
 
@@ -95,7 +95,7 @@ def test_follow_up_one_more_model_breakout_and_branch(page: Page) -> None:
     expect(page.get_by_role("region", name="Turn")).to_have_count(1)
 
     page.goto(f"/c/{first}")
-    page.get_by_role("button", name="Go on with sim/text alone").first.click()
+    page.get_by_role("button", name="Break out with sim/text").first.click()
     page.wait_for_url(lambda url: "/c/" in url and first not in url)
     expect(page.get_by_role("article", name="sim/text").first).to_be_visible()
     expect(page.get_by_role("article", name="sim/reasoning")).to_have_count(0)

@@ -63,7 +63,7 @@ export function AnswerCard({ answer, prompt, name, best, busy, actions }: Props)
                 type="button"
                 onClick={() => actions.onRetry(answer)}
                 disabled={busy}
-                aria-label={`Ask ${name} again`}
+                aria-label={`Retry ${name}`}
               >
                 Retry
               </button>
@@ -72,7 +72,7 @@ export function AnswerCard({ answer, prompt, name, best, busy, actions }: Props)
                 type="button"
                 onClick={() => actions.onBreakOut(answer)}
                 disabled={busy}
-                aria-label={`Go on with ${name} alone`}
+                aria-label={`Break out with ${name}`}
               >
                 Break out
               </button>

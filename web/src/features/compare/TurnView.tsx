@@ -17,6 +17,7 @@ interface Props {
 }
 
 const LEAST_PX = 240;
+const USUAL_PX = 352; // the design's --column
 const STEP_PX = 32;
 
 export function TurnView({ turn, best, blind, busy, actions, onEdit, onAdd, onStopAll }: Props) {
@@ -26,6 +27,7 @@ export function TurnView({ turn, best, blind, busy, actions, onEdit, onAdd, onSt
   const name = (answer: Answer, n: number) => (blind && best === null ? `Model ${letter(n)}` : answer.model);
   return (
     <section className="turn" aria-label="Turn">
+      <h2 className="visually-hidden">Prompt and answers</h2>
       <div className="prompt" dir="auto">
         <p>{turn.prompt}</p>
         <div className="actions">
@@ -83,6 +85,7 @@ export function TurnView({ turn, best, blind, busy, actions, onEdit, onAdd, onSt
             />
             <Divider
               label={`Width of ${name(answer, n)}`}
+              width={widths[answer.responseId] ?? USUAL_PX}
               onWidth={(px) => setWidths((known) => ({ ...known, [answer.responseId]: px }))}
             />
           </div>
@@ -100,7 +103,7 @@ const letter = (n: number) => String.fromCharCode(65 + n);
 
 const widthOf = (px: number | undefined): CSSProperties | undefined => (px ? { flex: `0 0 ${px}px` } : undefined);
 
-function Divider({ label, onWidth }: { label: string; onWidth: (px: number) => void }) {
+function Divider({ label, width, onWidth }: { label: string; width: number; onWidth: (px: number) => void }) {
   const from = useRef<{ x: number; width: number } | null>(null);
   const column = (element: HTMLElement) => element.parentElement?.getBoundingClientRect().width ?? LEAST_PX;
   const most = () => window.innerWidth;
@@ -125,6 +128,9 @@ function Divider({ label, onWidth }: { label: string; onWidth: (px: number) => v
       role="separator"
       aria-orientation="vertical"
       aria-label={label}
+      aria-valuenow={width}
+      aria-valuemin={LEAST_PX}
+      aria-valuetext={`${width} pixels`}
       tabIndex={0}
       onKeyDown={onKeyDown}
       onPointerDown={onPointerDown}
