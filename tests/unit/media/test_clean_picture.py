@@ -42,6 +42,27 @@ def test_position_comments_and_profiles_are_gone_and_the_picture_stands_upright(
         assert "comment" not in image.info
 
 
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_the_place_where_a_photo_was_taken_is_gone_whatever_its_kind(kind: str) -> None:
+    exif = Image.Exif()
+    place = exif.get_ifd(0x8825)  # GPS
+    place[1], place[2] = "N", (52.0, 31.0, 12.34)
+    place[3], place[4] = "E", (13.0, 24.0, 17.65)
+    place[29] = SECRET.decode()
+    exif.get_ifd(0x8769)[0x9286] = SECRET  # the owner's comment
+    packet = b"<x:xmpmeta>" + SECRET + b"</x:xmpmeta>"
+    before = encoded(kind, exif=exif.tobytes(), xmp=packet)
+    assert SECRET in before
+    with Image.open(io.BytesIO(before)) as image:
+        assert image.getexif().get_ifd(0x8825)[1] == "N"
+    after = cleaned(before)[1]
+    assert SECRET not in after
+    with Image.open(io.BytesIO(after)) as image:
+        assert not image.getexif()
+        assert not image.getexif().get_ifd(0x8825)
+        assert not {"exif", "xmp", "icc_profile", "comment"} & set(image.info)
+
+
 def test_text_chunks_and_what_hangs_behind_a_png_are_gone() -> None:
     chunk = b"tEXt" + b"Comment\0" + SECRET
     text = struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk))

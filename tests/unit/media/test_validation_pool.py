@@ -236,6 +236,23 @@ async def test_a_process_holds_no_secret_and_cannot_write_files(monkeypatch: pyt
             assert process.rlimit(psutil.RLIMIT_AS)[1] != psutil.RLIM_INFINITY
 
 
+async def test_a_process_has_no_network_wherever_the_kernel_lets_it_leave_ours() -> None:
+    probe = "import ctypes, sys; sys.exit(sys.platform != 'linux' or ctypes.CDLL(None).unshare(0x50000000))"
+    trying = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", probe, stderr=asyncio.subprocess.DEVNULL
+    )
+    allowed = await trying.wait() == 0
+    async with ValidationPool(LIMITS, processes=1) as pool:
+        (pid,) = pool.process_ids
+        assert (network_of(pid) != network_of(os.getpid())) == allowed
+
+
+def network_of(pid: int) -> str:
+    """The name of its network; every process has the same where there are no others."""
+    path = Path(f"/proc/{pid}/ns/net")
+    return str(path.readlink()) if path.is_symlink() else ""
+
+
 def test_it_works_under_uvloop(sample: Path) -> None:
     async def look() -> Accepted | Refused:
         async with ValidationPool(LIMITS, processes=1) as pool:
