@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, LiteralString
 
 from psycopg.rows import dict_row
 
@@ -44,22 +45,41 @@ _REFERENCE = (
 )
 _MEDIA = f"""
     SELECT {_REFERENCE} FROM media_objects
-    WHERE conversation_id = %s AND owner_id = %s AND status NOT IN ('refused', 'deleted')
+    WHERE conversation_id = %(conversation)s AND owner_id = %(owner)s AND status NOT IN ('refused', 'deleted')
     ORDER BY media_id LIMIT {MOST_MEDIA}
 """  # noqa: S608 (our own words)
-# Where a branch goes on with the pictures of the prompt that it edits, they are its own as well.
+# Turns under whose ids attachments and histories lie. A branch goes on with the pictures of the prompt that it edits:
+# they stay where they are until the last of the relatives that shows them is deleted.
 _TURNS = """
-    SELECT own.turn_id FROM conversation_messages AS own
-    WHERE own.conversation_id = %s AND own.owner_id = %s AND own.role = 'user' AND NOT EXISTS (
-        SELECT FROM conversation_messages AS other
-        WHERE other.owner_id = own.owner_id AND other.conversation_id <> own.conversation_id
-          AND other.attachments IS NOT NULL AND own.attachments IS NOT NULL
-          AND EXISTS (
-              SELECT FROM json_array_elements(own.attachments) AS mine, json_array_elements(other.attachments) AS theirs
-              WHERE mine ->> 'key' = theirs ->> 'key'))
-    ORDER BY own.turn_id
+    WITH RECURSIVE older AS (
+        SELECT conversation_id, parent_conversation_id FROM conversations
+        WHERE conversation_id = %(conversation)s AND owner_id = %(owner)s
+        UNION
+        SELECT parent.conversation_id, parent.parent_conversation_id
+        FROM conversations AS parent JOIN older ON parent.conversation_id = older.parent_conversation_id
+    ), relatives AS (
+        SELECT conversation_id FROM older
+        UNION
+        SELECT child.conversation_id
+        FROM conversations AS child JOIN relatives ON child.parent_conversation_id = relatives.conversation_id
+    ), pictures AS (
+        SELECT message.conversation_id, split_part(picture ->> 'key', '/', 3) AS turn_id
+        FROM conversation_messages AS message JOIN relatives USING (conversation_id),
+             json_array_elements(message.attachments) AS picture
+        WHERE message.owner_id = %(owner)s
+    ), named AS (
+        SELECT turn_id FROM conversation_messages
+        WHERE conversation_id = %(conversation)s AND owner_id = %(owner)s
+        UNION
+        SELECT turn_id FROM pictures WHERE conversation_id = %(conversation)s
+    )
+    SELECT turn_id FROM named
+    WHERE turn_id NOT IN (SELECT turn_id FROM pictures WHERE conversation_id <> %(conversation)s)
+    ORDER BY turn_id
 """
-_MEDIUM = f"SELECT {_REFERENCE}, status FROM media_objects WHERE media_id = %s AND owner_id = %s"  # noqa: S608 (our own words)
+_MEDIUM = (
+    f"SELECT {_REFERENCE}, status FROM media_objects WHERE media_id = %(medium)s AND owner_id = %(owner)s"  # noqa: S608 (our own words)
+)
 _ID = re.compile(r"[0-9A-Za-z_-]{1,128}")
 
 
@@ -72,8 +92,9 @@ async def delete_conversation(services: Services, owner: str, conversation_id: s
     if not force:
         heirs = await _heirs(services, owner, conversation_id)
         _refuse(heirs, "This conversation", "its part of them will be gone")
-    rows = await _rows(services, _MEDIA, conversation_id, owner)
-    turns = tuple(row["turn_id"] for row in await _rows(services, _TURNS, conversation_id, owner))
+    values = {"conversation": conversation_id, "owner": owner}
+    rows = await _rows(services, _MEDIA, values)
+    turns = tuple(row["turn_id"] for row in await _rows(services, _TURNS, values))
     # The agent removes what lies under the turn of a medium, too.
     media = tuple(
         _reference(services, row if row["turn_id"] in turns else row | {"turn_id": None}) for row in rows
@@ -86,7 +107,8 @@ async def delete_conversation(services: Services, owner: str, conversation_id: s
 async def delete_medium(services: Services, owner: str, media_id: str, *, force: bool) -> bool:
     """Returns whether readers see it; what was deleted before is a success. Raises ApiError 404, 409 and what means
     that a server is away."""
-    found = await _rows(services, _MEDIUM, media_id, owner) if _ID.fullmatch(media_id) else []
+    values = {"medium": media_id, "owner": owner}
+    found = await _rows(services, _MEDIUM, values) if _ID.fullmatch(media_id) else []
     if not found:
         raise not_found("medium")
     row = found[0]
@@ -109,8 +131,10 @@ async def delete_medium(services: Services, owner: str, media_id: str, *, force:
 async def _is_deleted(services: Services, owner: str, conversation_id: str) -> bool:
     if not _ID.fullmatch(conversation_id):
         return False
-    statement = "SELECT deleted FROM conversations WHERE conversation_id = %s AND owner_id = %s"
-    rows = await _rows(services, statement, conversation_id, owner)
+    statement = (
+        "SELECT deleted FROM conversations WHERE conversation_id = %(conversation)s AND owner_id = %(owner)s"
+    )
+    rows = await _rows(services, statement, {"conversation": conversation_id, "owner": owner})
     return bool(rows and rows[0]["deleted"])
 
 
@@ -118,9 +142,7 @@ async def _heirs(
     services: Services, owner: str, conversation_id: str, turn_id: str | None = None, model: str | None = None
 ) -> list[dict[str, Any]]:
     values = {"conversation": conversation_id, "owner": owner, "turn": turn_id, "model": model}
-    async with services.pool.connection() as connection, connection.cursor(row_factory=dict_row) as rows:
-        await rows.execute(_HEIRS, values)
-        return await rows.fetchall()
+    return await _rows(services, _HEIRS, values)
 
 
 def _refuse(heirs: list[dict[str, Any]], what: str, consequence: str) -> None:
@@ -137,7 +159,9 @@ def _refuse(heirs: list[dict[str, Any]], what: str, consequence: str) -> None:
     )
 
 
-async def _rows(services: Services, statement: str, *values: str) -> list[dict[str, Any]]:
+async def _rows(
+    services: Services, statement: LiteralString, values: Mapping[str, str | None]
+) -> list[dict[str, Any]]:
     async with services.pool.connection() as connection, connection.cursor(row_factory=dict_row) as rows:
         await rows.execute(statement, values)
         return await rows.fetchall()
