@@ -17,7 +17,10 @@ from bench.figures import (
     loop_stall,
     media_latency,
     memory,
+    open_conversation,
     parser,
+    projection_lag,
+    replay,
     response_memory,
     startup,
     validation,
@@ -33,14 +36,18 @@ FIGURES = (
     ingest,
     startup,
     memory,
+    open_conversation,
     response_memory,
     added_latency,
     media_latency,
+    replay,
+    projection_lag,
 )
 
 
 def main() -> int:
     figures: dict[str, Figure] = {module.FIGURE.name: module.FIGURE for module in FIGURES}
+    figures[replay.LARGE_FIGURE.name] = replay.LARGE_FIGURE
     arguments = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     arguments.add_argument(
         "names", nargs="*", metavar="NAME", help="figures to measure; all where none is named"
@@ -58,7 +65,7 @@ def main() -> int:
     if unknown := [name for name in chosen.names if name not in figures]:
         arguments.error(f"there is no figure {unknown[0]}; there are {', '.join(figures)}")
     failed = False
-    for name in chosen.names or figures:
+    for name in chosen.names or [name for name, figure in figures.items() if not figure.only_if_named]:
         failed |= not _measure(console, figures[name], quick=chosen.quick)
     return int(failed)
 

@@ -43,6 +43,7 @@ class Figure:
     name: str
     measures: str  # from which byte to which byte
     run: Callable[[bool], Coroutine[Any, Any, Sequence[Series]]]  # told whether a smoke run is enough
+    only_if_named: bool = False  # takes too long to be measured with all others
 
 
 @dataclass

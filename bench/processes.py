@@ -93,6 +93,24 @@ def local_servers(*names: str) -> Iterator[Settings]:
 
 
 @contextmanager
+def part(name: str, settings: Settings) -> Iterator[int]:
+    """One process of the product, such as the projector, on these servers; yields its process id."""
+    named = ("kafka_bootstrap_servers", "database_url", "kafka_topic_prefix", "database_schema")
+    with tempfile.TemporaryDirectory(prefix="polylogue-bench-") as elsewhere:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "polylogue.cli.main", name],
+            cwd=elsewhere,  # away from any `.env`
+            env=_environment({one.upper(): str(getattr(settings, one)) for one in named}),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            yield process.pid
+        finally:
+            _stop(process, signal.SIGTERM, STOP_S)
+
+
+@contextmanager
 def system(data_dir: Path, extra: Mapping[str, str] | None = None) -> Iterator[System]:
     """The whole product by its own command; yields when it has printed that it is ready."""
     url = f"http://127.0.0.1:{choose([])}"
