@@ -25,6 +25,8 @@ from polylogue.infra.aws.resource import Clients
 from polylogue.infra.s3 import create_s3_client
 from polylogue.infra.settings import Settings, load_settings
 from polylogue.media.bucket import ensure_bucket
+from polylogue.media.bucket_contents import BucketContents
+from polylogue.media.reading import ObjectReader
 from polylogue.media.store import AlreadyThere, ObjectStore, Stored, Upload
 from tests.support.aws import MODES, Calls, CutError, aws, blueprint
 
@@ -125,17 +127,15 @@ def test_destroy_leaves_nothing_and_can_be_cut_off_too(monkeypatch: pytest.Monke
             assert system.present(clients, plain) == []
 
 
-@pytest.mark.parametrize(
-    ("first", "second"), [(one, other) for one in MODES for other in MODES if one != other]
-)
-def test_another_mode_is_reached_from_every_mode(clients: Clients, first: str, second: str):
-    before, after = blueprint(**MODES[first]), blueprint(**MODES[second])
-    system.apply(clients, before, Shown())
-    assert system.plan(clients, after)
-    system.apply(clients, after, Shown())
-    assert system.plan(clients, after) == []
-    document = system.Distribution().read(clients, after).document
-    assert (document is not None) == after.distributed
+def test_one_mode_follows_another(clients: Clients):
+    order = ["public", "presigned", "public behind the CDN", "public", "cloudfront-signed", "presigned"]
+    for mode in order:
+        wanted = blueprint(**MODES[mode])
+        assert system.plan(clients, wanted)
+        system.apply(clients, wanted, Shown())
+        assert system.plan(clients, wanted) == []
+        document = system.Distribution().read(clients, wanted).document
+        assert (document is not None) == wanted.distributed
 
 
 def test_a_change_by_hand_is_shown_and_taken_back(clients: Clients):
@@ -254,13 +254,33 @@ async def test_the_application_may_do_all_that_it_does(enforced: Settings, prefi
         store.close()
 
 
-def test_the_application_may_list_and_give_up_uploads(enforced: Settings):
-    client, bucket = create_s3_client(enforced), enforced.s3_media_bucket
-    upload = client.create_multipart_upload(Bucket=bucket, Key="media/x")["UploadId"]
-    assert len(client.list_multipart_uploads(Bucket=bucket, Prefix="media/")["Uploads"]) == 1
-    client.abort_multipart_upload(Bucket=bucket, Key="media/x", UploadId=upload)
-    assert client.list_objects_v2(Bucket=bucket, Prefix="media/")["KeyCount"] == 0
+def test_the_application_may_sweep_and_audit(enforced: Settings):
+    contents, client = BucketContents.from_settings(enforced), create_s3_client(enforced)
+    client.put_object(Bucket=enforced.s3_media_bucket, Key="media/x", Body=b"content")
+    client.create_multipart_upload(Bucket=enforced.s3_media_bucket, Key="media/y")
+    for upload in contents.half_done_uploads():
+        contents.abort(upload)
+    assert list(contents.half_done_uploads()) == []
+    for found in contents.objects("media/"):
+        assert contents.has(found.key)
+        contents.remove(found.key)
+    assert not contents.has("media/x")
+    assert list(contents.objects("private/")) == []
     ensure_bucket(enforced)
+
+
+async def test_the_application_may_list_and_read_ranges(enforced: Settings):
+    store, reader = ObjectStore.from_settings(enforced), ObjectReader.from_settings(enforced)
+    deadline, content = time.monotonic() + 20, b"0123456789"
+    upload = Upload(io.BytesIO(content), len(content), hashlib.sha256(content).hexdigest(), "image/png")
+    try:
+        await store.put("media/a", upload, deadline=deadline)
+        assert [key async for key in store.keys("media/", deadline=deadline)] == ["media/a"]
+        assert b"".join(reader.pieces("media/a", 2, 5)) == b"2345"
+        assert await store.get("media/a", deadline=deadline, first_bytes=3) == b"012"
+    finally:
+        store.close()
+        reader.close()
 
 
 @pytest.mark.parametrize(
