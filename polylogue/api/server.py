@@ -14,6 +14,7 @@ from polylogue.api.app import create_app
 from polylogue.api.principal import is_loopback
 from polylogue.infra.logs import get_logger
 from polylogue.infra.settings import Settings, SettingsError
+from polylogue.media.quota_file import quotas_of
 from polylogue.media.urls_cloudfront import private_key
 
 GRACE_S = 4  # streams end at once; ordinary requests get this long
@@ -50,6 +51,7 @@ async def serve(
     Raises SettingsError where the address cannot be had, and whatever ended the tail.
     """
     settings.require("kafka_bootstrap_servers", "database_url")
+    quotas_of(settings)  # a bad file ends the process with a sentence
     if settings.media_url_mode == "cloudfront-signed":
         private_key(
             settings

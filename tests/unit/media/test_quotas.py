@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import json
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from polylogue.api import server
 from polylogue.infra.settings import Settings, SettingsError
 from polylogue.media.quota_file import quotas_of, read_quotas
 from polylogue.media.quotas import Quotas, Tier, Used, cost_reached, day_of, media_reached, month_of
+from polylogue.streams import runner
 
 NOW = dt.datetime(2026, 12, 31, 23, 59, 30, tzinfo=dt.UTC)
 FILE = """
@@ -93,6 +97,19 @@ def test_without_a_file_nobody_has_a_quota_and_with_one_the_tables_are_needed(tm
     named = Settings(_env_file=None, quotas_file=written(tmp_path, FILE), database_url=None)
     with pytest.raises(SettingsError, match="DATABASE_URL"):
         quotas_of(named)
+
+
+@pytest.mark.parametrize("process", [runner, server])
+async def test_a_bad_file_stops_the_process_with_its_sentence(tmp_path: Path, process: ModuleType) -> None:
+    settings = Settings(
+        _env_file=None,
+        quotas_file=written(tmp_path, "default = 1"),
+        database_url="postgresql://127.0.0.1:9/none",
+        kafka_bootstrap_servers="127.0.0.1:9",
+        openrouter_api_key="any",
+    )
+    with pytest.raises(SettingsError, match="QUOTAS_FILE cannot be used"):
+        await process.serve(settings, asyncio.Event())
 
 
 def test_files_of_today_end_at_midnight() -> None:
