@@ -253,12 +253,25 @@ def network_of(pid: int) -> str:
     return str(path.readlink()) if path.is_symlink() else ""
 
 
-def test_it_works_under_uvloop(sample: Path) -> None:
-    async def look() -> Accepted | Refused:
-        async with ValidationPool(LIMITS, processes=1) as pool:
-            return await pool.inspect(sample)
+def test_hangs_deaths_and_closing_are_survived_under_the_loop_of_the_product_too(
+    sample: Path, slow: Path
+) -> None:
+    limits = Limits(most_pixels=40_000_000, most_frames=1000, time_s=3, memory_bytes=1 << 30)
 
-    assert isinstance(uvloop.run(look()), Accepted)
+    async def look() -> list[object]:
+        async with ValidationPool(limits, processes=1) as pool:
+            found: list[object] = [await pool.inspect(sample), await pool.inspect(slow)]
+            found.append(await pool.inspect(sample))
+            psutil.Process(*pool.process_ids).kill()
+            found.append(await pool.inspect(sample))
+            check = asyncio.create_task(pool.inspect(slow))
+            await asyncio.sleep(0)
+        return [*found, *(await asyncio.gather(check, return_exceptions=True))]
+
+    first, hanging, second, third, closed = uvloop.run(look())
+    assert all(isinstance(verdict, Accepted) for verdict in (first, second, third))
+    assert isinstance(hanging, Refused)
+    assert isinstance(closed, OSError)
 
 
 PARENT = """
