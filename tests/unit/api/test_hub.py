@@ -199,6 +199,23 @@ async def test_a_stream_of_a_turn_ends_with_the_turn_and_is_over_after_its_last_
     assert not (await process.subscribe(1, seen[-2]["id"], turn_id=turn_id)).over
 
 
+async def test_a_stream_of_a_prompt_that_crossed_the_deletion_of_its_conversation_ends() -> None:
+    log = turn_log()
+    deleted = msgspec.structs.replace(script(9)._event("deleted", events.ConversationDeleted()), turn_id=None)
+    log.append(Written(len(log), CONVERSATION.encode(), event_codec.encode(deleted)))
+    process = FakeProcess(log, len(log) - 1)
+    crossed, finished = (script(number).command.turn_id for number in (2, 1))
+    subscription = await process.subscribe(1, turn_id=crossed)
+    subscription._turn_floor = len(log)  # submitted a moment ago
+    assert not subscription.over
+    process.feed(len(log))
+    seen = await quiet(subscription)
+    assert (seen[-1]["type"], seen[-1]["change"]) == ("conversation", "deleted")
+    assert subscription.over
+    # One that was begun ends as it always does: with its `complete`.
+    assert (await quiet(await process.subscribe(1, turn_id=finished)))[-2]["type"] == "complete"
+
+
 async def test_a_reader_the_window_has_moved_past_is_cut_off_with_a_cursor_that_resumes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
