@@ -45,6 +45,7 @@ from polylogue.streams.segment_reader import SegmentReader
 
 STOP_TIMEOUT_S = 8.0  # SIGTERM promises 10 s
 S3_CONCURRENCY = 10
+LOOK_EVERY_S = 3.0  # for records that were overlooked, and for standing still
 
 log = get_logger(__name__)
 
@@ -85,6 +86,19 @@ class Acknowledger:
             if self._is_current(message):
                 event.ack()
                 crash_point("agent.acknowledged_before_commit")
+
+    def assigned(self) -> Collection[int]:
+        return [place.partition for place in self._app.consumer.assignment()]
+
+    def busy(self) -> Collection[int]:
+        if self._app.rebalancing:
+            return self.assigned()
+        return [partition for partition, lock in self._one_at_a_time.items() if lock.locked()]
+
+    async def read_again(self, partition: int, offset: int) -> None:
+        for place in self._app.consumer.assignment():
+            if place.partition == partition:
+                await self._app.consumer.seek(place, offset)
 
     def _is_current(self, message: Any) -> bool:
         return bool(message.generation_id == self._app.consumer_generation_id)
@@ -130,7 +144,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         await lag.start()
         stack.push_async_callback(lag.stop)
         await starting
-        await _run(app, lag, stillness, stop, settings)
+        await _run(app, acknowledger, lag, stillness, stop, settings)
 
 
 def _requests(
@@ -185,21 +199,22 @@ async def _connected(producer: ReplaceableProducer, stop: asyncio.Event) -> None
     return None
 
 
-async def _run(
-    app: Any, lag: GroupLag, stillness: Stillness, stop: asyncio.Event, settings: Settings
+async def _run(  # noqa: PLR0917 (everything that `serve` has made)
+    app: Any,
+    acknowledger: Acknowledger,
+    lag: GroupLag,
+    stillness: Stillness,
+    stop: asyncio.Event,
+    settings: Settings,
 ) -> None:
     if stop.is_set():
         return
-
-    def assigned() -> Collection[int]:
-        return [place.partition for place in app.consumer.assignment()]
-
     # Faust makes the folder, but not those above it.
     settings.polylogue_home.mkdir(parents=True, exist_ok=True)
     await app.start()
     log.info("media_agent_ready", group=app.conf.id)
     watchdog = asyncio.ensure_future(
-        watch(stillness, lag, assigned, every_s=min(5.0, settings.watchdog_s / 4))
+        watch(stillness, lag, acknowledger, every_s=min(LOOK_EVERY_S, settings.watchdog_s / 4))
     )
     crashed = asyncio.ensure_future(app.wait_until_stopped())
     stopping = asyncio.ensure_future(stop.wait())

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
+from typing import Protocol
 
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
@@ -39,6 +40,31 @@ class Stillness:
             self._committed = dict(committed)
             self.progress()
         return self._clock() - self._since >= self._limit_s
+
+
+class Overlooked:
+    """Finds the records that were handed out to nobody.
+
+    Faust reads partitions in a thread of its own; what that fetches while a rebalance changes hands may be thrown away
+    without being read again, and then nothing comes of its partitions until the next rebalance.
+    """
+
+    def __init__(self) -> None:
+        self._idle: dict[int, int] = {}
+
+    def observe(
+        self, ends: Mapping[int, int], committed: Mapping[int, int], busy: Collection[int]
+    ) -> dict[int, int]:
+        """Partition and offset from which to read again: a second look in a row finds records that wait, none that is
+        worked on, and the same offset."""
+        idle = {
+            partition: committed[partition]
+            for partition, end in ends.items()
+            if partition not in busy and committed[partition] < end
+        }
+        found = {place: offset for place, offset in idle.items() if self._idle.get(place) == offset}
+        self._idle = {place: offset for place, offset in idle.items() if place not in found}
+        return found
 
 
 class GroupLag:
@@ -81,14 +107,25 @@ class GroupLag:
         return {place.partition: end for place, end in ends.items()}, committed
 
 
-async def watch(
-    stillness: Stillness, lag: GroupLag, assigned: Callable[[], Collection[int]], *, every_s: float
-) -> str:
+class Worker(Protocol):
+    """The consumer that is watched."""
+
+    def assigned(self) -> Collection[int]: ...
+
+    def busy(self) -> Collection[int]:
+        """The partitions of which a record is worked on; all of them while they change hands."""
+        ...
+
+    async def read_again(self, partition: int, offset: int) -> None: ...
+
+
+async def watch(stillness: Stillness, lag: GroupLag, worker: Worker, *, every_s: float) -> str:
     """Returns, with the sentence to die with, when the process stands still."""
+    overlooked = Overlooked()
     while True:
         await asyncio.sleep(every_s)
         try:
-            ends, committed = await lag.of(assigned())
+            ends, committed = await lag.of(worker.assigned())
         except (KafkaError, TimeoutError) as error:
             # Without Kafka nobody can work; that is no reason to end.
             log.warning("watchdog_cannot_look", error=type(error).__name__)
@@ -97,3 +134,6 @@ async def watch(
         if stillness.observe(ends, committed):
             behind = sum(max(0, end - committed[partition]) for partition, end in ends.items())
             return f"{behind} claims wait and none was worked on; the process ends so that another takes over"
+        for partition, offset in overlooked.observe(ends, committed, worker.busy()).items():
+            log.warning("partition_read_again", partition=partition, offset=offset)
+            await worker.read_again(partition, offset)

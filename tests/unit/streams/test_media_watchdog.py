@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from polylogue.streams.media_watchdog import Stillness
+from polylogue.streams.media_watchdog import Overlooked, Stillness
 
 
 class Clock:
@@ -64,3 +64,22 @@ def test_idleness_is_not_held_against_the_first_claim(stillness: Stillness, cloc
     assert not stillness.observe({0: 3}, {0: 3})
     clock.now = 501
     assert not stillness.observe({0: 4}, {0: 3})
+
+
+def test_records_that_wait_while_nobody_works_are_read_again_at_the_second_look() -> None:
+    overlooked = Overlooked()
+    ends, committed = {0: 5, 1: 5, 2: 5}, {0: 3, 1: 5, 2: 3}
+    assert overlooked.observe(ends, committed, busy=[2]) == {}
+    # Partition 0 has stood still; 1 has nothing to do; 2 was at work until now.
+    assert overlooked.observe(ends, committed, busy=[]) == {0: 3}
+    assert overlooked.observe(ends, committed, busy=[0]) == {2: 3}
+
+
+def test_what_moves_or_was_just_read_again_is_left_alone() -> None:
+    overlooked = Overlooked()
+    assert overlooked.observe({0: 5}, {0: 1}, busy=[]) == {}
+    assert overlooked.observe({0: 5}, {0: 2}, busy=[]) == {}
+    assert overlooked.observe({0: 5}, {0: 2}, busy=[]) == {0: 2}
+    assert overlooked.observe({0: 5}, {0: 2}, busy=[]) == {}
+    assert overlooked.observe({}, {}, busy=[]) == {}
+    assert overlooked.observe({0: 5}, {0: 2}, busy=[]) == {}
