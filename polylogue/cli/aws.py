@@ -70,7 +70,7 @@ def apply(
         blueprint = _blueprint(file)
         clients = _clients(blueprint, profile)
         changes = system.plan(clients, blueprint)
-        if not (show_secret or sys.stdout.isatty()) and any(one.resource == "access key" for one in changes):
+        if not (show_secret or _terminal()) and any(one.resource == "access key" for one in changes):
             raise Problem(
                 "A new access key would be printed, and the output is no terminal; run it in one, add --show-secret, "
                 "or set with_key = false in aws.toml.",
@@ -196,6 +196,10 @@ def _show(changes: list[Change]) -> None:
     console.print(
         f"{counts['create']} to create, {counts['change']} to change, {counts['remove']} to remove."
     )
+
+
+def _terminal() -> bool:
+    return sys.stdout.isatty()
 
 
 def _show_key(key_id: str, secret: str) -> None:

@@ -23,7 +23,8 @@ class RequestMetrics:
     name = "bucket request metrics"
 
     def wanted(self, blueprint: Blueprint, known: Known) -> Document | None:  # noqa: ARG002
-        return None if blueprint.distributed else {"Id": METRICS_ID}
+        measured = blueprint.egress_alarm_gb and not blueprint.distributed
+        return {"Id": METRICS_ID} if measured else None
 
     def read(self, clients: Clients, blueprint: Blueprint) -> Found:
         answer = unless_missing(
@@ -50,6 +51,8 @@ class SizeAlarm:
     name = "alarm on bucket size"
 
     def wanted(self, blueprint: Blueprint, known: Known) -> Document | None:  # noqa: ARG002
+        if not blueprint.size_alarm_gb:
+            return None
         stored = [
             _metric(
                 name,
@@ -88,7 +91,7 @@ class EgressAlarm:
         self.name = f"alarm on egress of the {'distribution' if distributed else 'bucket'}"
 
     def wanted(self, blueprint: Blueprint, known: Known) -> Document | None:
-        if blueprint.distributed != self._distributed:
+        if blueprint.distributed != self._distributed or not blueprint.egress_alarm_gb:
             return None
         if self._distributed:
             dimensions = {"DistributionId": known.get("distribution_id", LATER), "Region": "Global"}

@@ -42,7 +42,7 @@ class Blueprint:
     certificate_arn: str | None = None
     public_key_pem: str | None = None
     size_alarm_gb: int = 500
-    egress_alarm_gb: int = 100  # a day
+    egress_alarm_gb: int = 100  # a day; 0: no alarm, here as above
     alarm_topic_arn: str | None = None
 
     def __post_init__(self) -> None:
@@ -64,8 +64,8 @@ class Blueprint:
             ("size_alarm_gb", self.size_alarm_gb),
             ("egress_alarm_gb", self.egress_alarm_gb),
         ):
-            if limit < 1:
-                raise BlueprintError(f"{key} has to be 1 or more.")
+            if limit < 0:
+                raise BlueprintError(f"{key} cannot be below zero.")
 
     def _check_domain(self) -> None:
         if (self.domain is None) != (self.certificate_arn is None):

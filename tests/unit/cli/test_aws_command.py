@@ -82,6 +82,11 @@ def test_where_the_output_is_no_terminal_nothing_is_made_rather_than_a_secret_pr
     assert clients.s3.list_buckets()["Buckets"] == []
 
 
+def test_a_terminal_is_shown_the_secret(clients: Clients, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(command, "_terminal", lambda: True)
+    assert run("apply").stdout.count("AWS_SECRET_ACCESS_KEY=") == 1
+
+
 def test_apply_says_the_settings_of_the_application(clients: Clients):
     Path("aws.toml").write_text("with_key = false\n")
     stdout = run("apply").stdout

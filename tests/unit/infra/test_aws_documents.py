@@ -11,7 +11,7 @@ import pytest
 from botocore.session import get_session
 
 import polylogue
-from polylogue.infra.aws.alarms import EgressAlarm, SizeAlarm
+from polylogue.infra.aws.alarms import EgressAlarm, RequestMetrics, SizeAlarm
 from polylogue.infra.aws.blueprint import LATER, BlueprintError
 from polylogue.infra.aws.bucket import Bucket
 from polylogue.infra.aws.cloudfront import Distribution
@@ -212,6 +212,13 @@ def test_egress_is_measured_where_readers_are_served():
     assert direct.wanted(blueprint(**MODES["public behind the CDN"]), {}) is None
 
 
+def test_an_alarm_at_zero_is_none_and_nothing_is_paid_for_it():
+    silent = blueprint(size_alarm_gb=0, egress_alarm_gb=0)
+    for resource in (SizeAlarm(), EgressAlarm(distributed=False), RequestMetrics()):
+        assert resource.wanted(silent, {}) is None
+        assert resource.wanted(blueprint(), {}) is not None
+
+
 def test_the_size_of_both_classes_together_rings():
     topic = "arn:aws:sns:eu-central-1:123456789012:operators"
     document = SizeAlarm().wanted(blueprint(size_alarm_gb=40, alarm_topic_arn=topic), {})
@@ -251,7 +258,7 @@ def test_the_guide_names_every_key_of_the_file_and_its_example_can_be_used(tmp_p
             "us-east-1",
         ),
         ({"alarm_topic_arn": "operators"}, "alarm_topic_arn"),
-        ({"size_alarm_gb": 0}, "size_alarm_gb"),
+        ({"size_alarm_gb": -1}, "size_alarm_gb"),
     ],
 )
 def test_what_aws_would_refuse_half_way_is_refused_before(changed: dict[str, Any], named: str):

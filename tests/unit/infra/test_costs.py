@@ -38,6 +38,14 @@ def test_the_plans_assumptions_give_the_plans_figures():
     assert round(PLAN_WITH_LIFECYCLE.lines()[0].usd, 2) == 0.53
 
 
+def test_the_guide_has_the_figures_of_the_program():
+    guide = (Path(__file__).parents[3] / "docs" / "administration.md").read_text("utf-8")
+    totals = [PLAN.total_usd, PLAN_WITH_LIFECYCLE.total_usd, estimate(Assumptions(), PRICES).total_usd]
+    totals += [one.figures.total_usd for one in corrections()]
+    for total in totals:
+        assert f"${total:.2f}" in guide
+
+
 def test_each_correction_of_the_plan_has_its_figure():
     totals = [round(one.figures.total_usd, 3) for one in corrections()]
     assert totals == [18.074, 18.12, 21.11, 4.535]
