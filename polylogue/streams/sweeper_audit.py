@@ -73,8 +73,7 @@ def audit(
 def _judged(one: StoredObject, facts: LogFacts, listed_ms: int, ages: Ages) -> Finding | None:
     old = one.modified_ms < listed_ms - ages.orphan_ms
     if not one.key.startswith(MEDIA):
-        why = _unreferred(one.key, facts)
-        return _finding("orphan", one, why) if old and why is not None else None
+        return _judged_private(one, facts, listed_ms, ages)
     named = object_name(one.key)
     if named is None:
         return _finding("orphan", one, "no key of ours") if old else None
@@ -98,12 +97,19 @@ def _leftover(
     return _finding("leftover", one, why) if since_ms < listed_ms - ages.remove_after_ms else None
 
 
-def _unreferred(key: str, facts: LogFacts) -> str | None:
-    """Why nobody needs a private object; None where somebody may."""
-    if not key.startswith(HISTORIES):
-        return None if key in facts.pictures else "no prompt has this picture"
-    turn_id = key.rpartition("/")[2].rpartition("-")[0]
-    return None if key in facts.histories or turn_id in facts.turns else "no turn was asked with this history"
+def _judged_private(one: StoredObject, facts: LogFacts, listed_ms: int, ages: Ages) -> Finding | None:
+    if one.key.startswith(HISTORIES):
+        turn_id = one.key.rpartition("/")[2].rpartition("-")[0]
+        users = {facts.turns[turn_id]} if turn_id in facts.turns else set()
+        known, why = users or one.key in facts.histories, "no turn was asked with this history"
+    else:
+        users = facts.pictures.get(one.key, set())
+        known, why = users, "no prompt has this picture"
+    if not known:
+        return _finding("orphan", one, why) if one.modified_ms < listed_ms - ages.orphan_ms else None
+    if users and users <= facts.deleted:
+        return _leftover(one, None, "its conversation is deleted", listed_ms, ages)
+    return None
 
 
 def _missing(facts: LogFacts, there: set[str], listed_ms: int, ages: Ages) -> Iterator[Finding]:

@@ -37,9 +37,9 @@ class MediumFact:
 class LogFacts:
     media: dict[str, MediumFact] = field(default_factory=dict)
     deleted: set[str] = field(default_factory=set)  # conversations
-    pictures: set[str] = field(default_factory=set)  # keys of what users attached
+    pictures: dict[str, set[str]] = field(default_factory=dict)  # key of what a user attached → conversations
     histories: set[str] = field(default_factory=set)  # keys
-    turns: set[str] = field(default_factory=set)  # ids
+    turns: dict[str, str] = field(default_factory=dict)  # id → its conversation
 
 
 class PartitionFacts:
@@ -56,8 +56,9 @@ class PartitionFacts:
         if state.deleted:
             facts.deleted.add(event.conversation_id)
         if isinstance(data, PromptSubmitted) and visible:
-            facts.pictures |= {one.key for one in data.attachments}
-            facts.turns.add(event.turn_id or "")
+            for one in data.attachments:
+                facts.pictures.setdefault(one.key, set()).add(event.conversation_id)
+            facts.turns[event.turn_id or ""] = event.conversation_id
         media_id = data.claim.media_id if isinstance(data, MediaProduced) else getattr(data, "media_id", None)
         if media_id is None:
             return
@@ -84,7 +85,8 @@ async def gather(settings: Settings) -> LogFacts:
         async for record in read_to_end(settings, topic, partition, offset=0):
             command = command_codec.decode(record.value)
             if isinstance(command, Command) and isinstance(command.data, StartTurn):
-                facts.pictures |= {one.key for one in command.data.attachments}
+                for one in command.data.attachments:
+                    facts.pictures.setdefault(one.key, set()).add(command.conversation_id)
                 if command.data.history_key is not None:
                     facts.histories.add(command.data.history_key)
     return facts

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from aiokafka import TopicPartition
+from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from polylogue.infra.kafka import client_options, idempotent_producer
@@ -21,7 +21,8 @@ from polylogue.schemas.claims import ExpireMedia, MediaClaim, StoreMedia
 from polylogue.schemas.clock import now_ms, rfc3339
 from polylogue.schemas.codec import event_codec, request_codec
 from polylogue.schemas.envelope import Event, Request
-from polylogue.schemas.events import MediaDeleted, MediaFailed, MediaStored
+from polylogue.schemas.events import MediaDeleted, MediaExpired, MediaFailed, MediaStored
+from polylogue.schemas.visibility import ConversationState, admit
 from polylogue.streams.sweeper import serve
 from tests.support.media_agent import (
     PARTITIONS,
@@ -247,3 +248,27 @@ async def test_stored_media_are_asked_to_expire_when_their_days_are_over(quick: 
                 WITHIN_S,
             )
         assert len(requests_in(asked, ExpireMedia)) == 2
+
+
+async def test_an_old_medium_expires_for_readers_and_in_the_bucket(quick: Settings, tmp_path: Path) -> None:
+    bucket = Bucket(quick)
+
+    def kinds(records: list[ConsumerRecord[bytes, bytes]]) -> list[type]:
+        """Of the events of the medium that a reader is shown."""
+        state, shown = ConversationState(), []
+        for record in records:
+            event = event_codec.decode(record.value)
+            if isinstance(event, Event) and admit(state, event, record.offset).visible:
+                shown.append(type(event.data))
+        return shown
+
+    async with runner(quick) as play, Records(quick, CONVERSATION_EVENTS).open(PARTITIONS) as log:
+        with agent(quick, tmp_path):
+            medium = await play.produce(png(3000))
+            await log.until(lambda records: MediaStored in kinds(records), WITHIN_S)
+            present = bucket.keys()
+            assert medium.claim.key in present
+            later_ms = (quick.media_lifecycle_days + 1) * DAY_MS
+            async with sweeping(quick, lambda: now_ms() + later_ms):
+                await log.until(lambda records: MediaExpired in kinds(records), WITHIN_S)
+                assert bucket.keys() == set()

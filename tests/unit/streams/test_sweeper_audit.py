@@ -112,8 +112,13 @@ def test_pictures_and_histories_of_known_turns_stay() -> None:
     opened[opened.index(prompt)] = msgspec.structs.replace(prompt, data=data)
     kept = (PICTURE.key, history_key("local", made.command.turn_id, 1))
     assert found(facts_of(opened), *kept) == []
-    assert found(LogFacts(pictures={PICTURE.key}, histories={kept[1]}), *kept) == []
+    assert found(LogFacts(pictures={PICTURE.key: {CONVERSATION}}, histories={kept[1]}), *kept) == []
     assert kinds(found(LogFacts(), *kept)) == ["orphan"] * 2
+    deleted = msgspec.structs.replace(made._event("d", events.ConversationDeleted()), command_offset=99)
+    facts = facts_of([*opened, deleted])
+    assert kinds(found(facts, *kept)) == ["leftover"] * 2
+    facts.pictures[PICTURE.key].add("another conversation that uses it")
+    assert kinds(found(facts, *kept)) == ["leftover"]
 
 
 def test_only_old_uploads_are_found() -> None:
