@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from polylogue.streams.dead_letter_log import Position, with_letters
 from polylogue.streams.dead_letters import DeadLetters, SourceRecord
 from polylogue.streams.log_reader import read_to_end
 from polylogue.streams.replaceable_producer import ReplaceableProducer
+from tests.support.media_agent import agent, runner
 from tests.support.processes import environment
 
 pytestmark = pytest.mark.stack
@@ -195,3 +197,27 @@ async def test_a_decision_is_appended_and_nothing_is_removed(two: Settings) -> N
     finally:
         await consumer.stop()
     assert list(ends.values()) == [3]
+
+
+async def test_a_record_that_still_cannot_be_read_comes_back_as_a_new_letter(
+    prepared: Settings, tmp_path: Path
+) -> None:
+    """With the media agent itself, which reads what was sent again like any other record."""
+    async with runner(prepared) as play:
+        with agent(prepared, tmp_path) as running:
+            await running.ready()
+            await play.write_request(b"\x00 no claim", b"some-key", partition=4)
+            (first,) = await letters_when(prepared, 1)
+            assert await decide(prepared, "retry", [first]) == {first: "retried"}
+            second = (await letters_when(prepared, 2) - {first}).pop()
+    assert (second.topic, second.partition) == (first.topic, first.partition)
+    assert second.offset > first.offset
+    found = await letters(prepared, "media-requests")
+    assert {position: one.state for position, one in found.items()} == {first: "retried", second: "open"}
+
+
+async def letters_when(settings: Settings, count: int) -> set[Position]:
+    async with asyncio.timeout(60):
+        while len(found := set(await letters(settings, "media-requests"))) < count:
+            await asyncio.sleep(0.1)
+    return found
