@@ -160,3 +160,16 @@ async def test_usage_is_told_as_it_comes(prepared: Settings, tmp_path: Path) -> 
             assert event["data"]["outcome"] == "stored"
             [line] = (await shown()).splitlines()
     assert "stored    local  sim/painter  png, 3,000 bytes" in line
+
+
+async def test_the_switch_tells_how_it_stands(prepared: Settings) -> None:
+    assert await polylogue(prepared, "media", "status") == (0, "Media are not paused.\n")
+    code, told = await polylogue(prepared, "media", "pause", "--reason", "Too dear.")
+    assert (code, told.count("\n")) == (0, 1)
+    assert "refuses new ones" in told
+    code, told = await polylogue(prepared, "media", "status")
+    assert code == 0
+    assert told.startswith("Media are paused since 20")
+    assert told.endswith(": Too dear.\n")
+    assert await polylogue(prepared, "media", "resume") == (0, "Media are taken again.\n")
+    assert await polylogue(prepared, "media", "status") == (0, "Media are not paused.\n")

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from polylogue.infra.settings import load_settings
 from polylogue.schemas.controls import MediaPaused, MediaResumed
 from polylogue.schemas.envelope import Control
-from polylogue.streams.admission import OVERLOADED, PAUSED, MediaAdmission
+from polylogue.streams.admission import AGENT_GROUP, OVERLOADED, PAUSED, MediaAdmission
+from polylogue.streams.faust_app import GROUP
 from polylogue.streams.gateway.answer import DISABLED
 from polylogue.streams.media_switch import MediaSwitch, in_force
 from polylogue.streams.segment_backlog import Backlog, SegmentBacklog, Span
@@ -89,3 +90,7 @@ def test_the_last_word_of_the_operator_is_in_force(before: bool) -> None:
 
     assert in_force(said(MediaPaused(reason="x")), paused=before)
     assert not in_force(said(MediaResumed()), paused=before)
+
+
+def test_the_group_whose_progress_counts_is_that_of_the_media_agent() -> None:
+    assert AGENT_GROUP == GROUP
