@@ -152,7 +152,9 @@ async def _store_states(
         return
     await connection.execute(
         'INSERT INTO projection_states (projection, version, conversation_id, "partition", state)'
-        " SELECT %s, %s, conversation_id, %s, state FROM unnest(%s::text[], %s::json[]) AS s(conversation_id, state)"
+        # In binary: as text, every quotation mark of the JSON would be escaped one by one.
+        " SELECT %s, %s, conversation_id, %s, state::json"
+        " FROM unnest(%s::text[], %b::text[]) AS s(conversation_id, state)"
         " ON CONFLICT (projection, version, conversation_id) DO UPDATE SET state = EXCLUDED.state",
         [
             checkpoint.projection,

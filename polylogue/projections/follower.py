@@ -8,11 +8,8 @@ from collections.abc import Iterable, Sequence
 
 import psycopg
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
-from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from aiokafka.errors import IllegalStateError, KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
-from prometheus_client import Counter, Gauge
 
-from polylogue.infra.kafka import client_options
 from polylogue.infra.logs import get_logger
 from polylogue.infra.settings import Settings
 from polylogue.infra.topics import CONVERSATION_EVENTS, topic_name
@@ -25,7 +22,9 @@ from polylogue.projections.checkpoints import (
     advance,
     take,
 )
+from polylogue.projections.group import group_consumer
 from polylogue.projections.log_heads import read_heads
+from polylogue.projections.metrics import APPLIED, LAG, STOPPED
 from polylogue.projections.patience import Patience
 from polylogue.projections.protocol import Projection
 from polylogue.projections.reduction import Refusal
@@ -34,28 +33,12 @@ from polylogue.projections.stops import forget_stop, remember_stop
 from polylogue.projections.versions import Skip, Version, skipped
 
 POLL_MS = 100  # records end the wait at once; this is how soon a new assignment or a stop is noticed
-FETCH_MAX_WAIT_MS = 50  # a partition after a seek waits out the fetch under way
 BATCH_RECORDS = 2000
 ATTEMPTS = 3  # for a record that cannot be applied, before its partition stops
 REPORT_INTERVAL_S = 1.0  # the group's offsets are for lag monitoring only
 LEAVE_TIMEOUT_S = 5.0
 
-STOPPED = Gauge(
-    "polylogue_projector_stopped_partitions",
-    "Partitions that this process owns and has stopped at a record it cannot apply, or at a foreign log.",
-    ["projection", "version"],
-)
-APPLIED = Counter(
-    "polylogue_projector_records_total",
-    "Records of conversation-events carried into tables.",
-    ["projection", "version"],
-)
-
 log = get_logger(__name__)
-
-
-def group_id(settings: Settings, projection: Projection) -> str:
-    return f"{settings.kafka_topic_prefix}projector-{projection.name}-v{projection.version}"
 
 
 class Follower(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships no types
@@ -105,20 +88,7 @@ class Follower(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
             self._renewed = True
 
     async def _join(self) -> AIOKafkaConsumer | None:
-        session_ms = self._settings.kafka_session_timeout_ms
-        consumer = AIOKafkaConsumer(
-            **client_options(self._settings),
-            group_id=group_id(self._settings, self._projection),
-            enable_auto_commit=False,
-            auto_offset_reset="none",
-            isolation_level="read_uncommitted",  # the runner's transaction is a fence, not a unit
-            # Keeps nothing on the class, unlike the sticky one.
-            partition_assignment_strategy=(RoundRobinPartitionAssignor,),
-            session_timeout_ms=session_ms,
-            rebalance_timeout_ms=session_ms,
-            heartbeat_interval_ms=1000,
-            fetch_max_wait_ms=FETCH_MAX_WAIT_MS,
-        )
+        consumer = group_consumer(self._settings, self._projection)
         consumer.subscribe([self._topic], listener=self)
         try:
             await consumer.start()
@@ -314,6 +284,13 @@ class Follower(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         """Commits the group's offsets, by which others see the lag; nothing is lost if that fails."""
         self._next_report = time.monotonic() + REPORT_INTERVAL_S
         offsets, self._unreported = self._unreported, {}
+        LAG.labels(*self._labels).set(
+            sum(
+                max(0, (consumer.highwater(place) or 0) - checkpoint.next_offset)
+                for place, checkpoint in self._owned.items()
+                if place in consumer.assignment()
+            )
+        )
         if offsets:
             try:
                 await asyncio.wait_for(consumer.commit(offsets), LEAVE_TIMEOUT_S)

@@ -9,7 +9,7 @@ from polylogue.infra.kafka import client_options
 from polylogue.infra.settings import Settings
 from polylogue.infra.topics import CONVERSATION_EVENTS, topic_name
 from polylogue.projections.catalogue import PROJECTIONS
-from polylogue.projections.follower import group_id
+from polylogue.projections.group import group_id
 from polylogue.schemas.codec import event_codec
 from tests.support.events import Story, interleave, produce_events, sample_story
 from tests.support.tables import (

@@ -16,10 +16,12 @@ from polylogue.infra.kafka import partition_for
 from polylogue.infra.postgres import connection_string
 from polylogue.infra.settings import Settings
 from polylogue.projections.catalogue import PROJECTIONS
-from polylogue.projections.log_heads import read_heads
+from polylogue.projections.filling_worker import Filling, fill
+from polylogue.projections.log_heads import list_partitions, read_heads
+from polylogue.projections.migrate import upgrade
 from polylogue.projections.projector import serve
 from polylogue.projections.protocol import Projection
-from polylogue.projections.replay import replay
+from polylogue.projections.tables_sql import version_schema
 
 PARTITIONS = 3  # of conversation-events in `prepared`
 
@@ -76,6 +78,16 @@ async def caught_up(settings: Settings) -> None:
         (projection.name, number): head.end for projection in PROJECTIONS for number, head in heads.items()
     }
     await until(lambda: ends(settings) == expected)
+
+
+async def replay(settings: Settings, projection: Projection, schema: str) -> None:
+    """Leaves the tables in `schema`, made where it is missing, as the log up to its present end says."""
+    target = settings.model_copy(update={"database_schema": schema})
+    await asyncio.to_thread(upgrade, target)
+    heads = await read_heads(settings, await list_partitions(settings))
+    place = version_schema(schema, projection.name, projection.version)
+    parts = tuple((head, head.end) for head in heads.values())
+    await fill(Filling(target, projection, place, None, (), parts))
 
 
 async def assert_equal_to_replay(settings: Settings) -> None:
