@@ -16,6 +16,8 @@ from bench.figures import (
     ingest,
     loop_stall,
     media_latency,
+    media_memory,
+    media_throughput,
     memory,
     open_conversation,
     parser,
@@ -40,6 +42,8 @@ FIGURES = (
     response_memory,
     added_latency,
     media_latency,
+    media_memory,
+    media_throughput,
     replay,
     projection_lag,
 )
