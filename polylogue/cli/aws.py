@@ -117,6 +117,15 @@ def destroy(
             print(step)
 
 
+@app.command()
+def policy(file: File = None) -> None:
+    """Print the policy of what the application asks of S3, for a role or a user of your own. Asks AWS nothing."""
+    from polylogue.infra.aws.iam import application_policy
+
+    with _sentences():
+        print(json.dumps(application_policy(_blueprint(file)), indent=2))
+
+
 def _blueprint(file: Path | None) -> Blueprint:
     from polylogue.infra.aws.blueprint import Blueprint
     from polylogue.infra.aws.options_file import read_options

@@ -10,8 +10,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from polylogue.cli import aws as command
+from polylogue.infra.aws.iam import application_policy
 from polylogue.infra.aws.resource import Clients
-from tests.support.aws import PEM, aws
+from tests.support.aws import PEM, aws, blueprint
 
 BUCKET = "media-of-mine"
 
@@ -80,6 +81,15 @@ def test_where_the_output_is_no_terminal_nothing_is_made_rather_than_a_secret_pr
     assert "--show-secret" in str(result.exception)
     assert run("plan").exit_code == 2
     assert clients.s3.list_buckets()["Buckets"] == []
+
+
+def test_the_policy_for_a_role_can_be_printed(clients: Clients):
+    Path("aws.toml").write_text("with_user = false\n")
+    document = json.loads(run("policy").stdout)
+    assert document == application_policy(blueprint())
+    assert not any(
+        change["resource"].startswith("iam") for change in json.loads(run("plan", "--json").stdout)["changes"]
+    )
 
 
 def test_a_terminal_is_shown_the_secret(clients: Clients, monkeypatch: pytest.MonkeyPatch):
