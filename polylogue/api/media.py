@@ -33,7 +33,7 @@ async def one_medium(services: Working, asking: Asking, media_id: str) -> dict[s
     row = await medium(services.pool, asking.owner, media_id)
     show_medium(row, services.url_for)
     row.setdefault("url", None)
-    return timed(row) | {"content": f"/api/v1/media/{media_id}/content"}
+    return timed(row)
 
 
 Version = Annotated[RenditionName, Query(description="which version of the medium")]

@@ -72,6 +72,8 @@ def show_medium(medium: Row, url_for: UrlFor) -> None:
     open_ = medium.get("status") == "stored"
     if medium.get("key"):
         medium["url"] = url_for(medium["key"]) if open_ else None
+    if medium.get("media_id"):
+        medium["content"] = f"/api/v1/media/{medium['media_id']}/content"
     for rendition in medium.get("renditions") or ():
         rendition["url"] = url_for(rendition["key"]) if open_ else None
 

@@ -109,7 +109,7 @@ async def walk(
             )
             await all_ended(log, *extra)
             await all_committed(settings)
-            stopped = await asyncio.to_thread(last.stop)
+            stopped = await asyncio.to_thread(lambda: last.stop(within_s=PATIENCE_S))
         end = await observe(servers, prefix)
     return Walk(
         turn=turn,
