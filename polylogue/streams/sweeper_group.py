@@ -75,9 +75,8 @@ class LogGroup(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
             batches: Mapping[TopicPartition, Records] = await self._consumer.getmany(
                 timeout_ms=POLL_MS, max_records=BATCH_RECORDS
             )
-        except OffsetOutOfRangeError as error:
-            # Another log under the same name: its beginning is as good as any place.
-            await self._consumer.seek_to_beginning(*error.args[0])
+        except OffsetOutOfRangeError:
+            self.generation += 1  # another log under the same name: all is begun again
             return {}
         except IllegalStateError:
             return {}  # revoked a moment ago
@@ -92,14 +91,16 @@ class LogGroup(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
             return None
 
     async def begin(self, place: TopicPartition) -> int:
-        """Reads from the committed offset on, at first from the log's beginning; returns it.
+        """Reads from the committed offset on; at first, and where that is of another log, from the beginning.
 
-        Raises KafkaError or TimeoutError.
+        Returns the offset. Raises KafkaError or TimeoutError.
         """
         async with asyncio.timeout(ASK_TIMEOUT_S):
             offset: int | None = await self._consumer.committed(place)
-            if offset is None:
-                offset = (await self._consumer.beginning_offsets([place]))[place]
+            first = (await self._consumer.beginning_offsets([place]))[place]
+            end = (await self._consumer.end_offsets([place]))[place]
+            if offset is None or not first <= offset <= end:
+                offset = int(first)
         with suppress(IllegalStateError):  # revoked a moment ago
             self._consumer.seek(place, offset)
         return offset

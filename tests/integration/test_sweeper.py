@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from aiokafka import ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from polylogue.infra.kafka import client_options, idempotent_producer
@@ -176,6 +176,23 @@ async def test_a_claim_whose_bytes_are_gone_ends_as_expired(quick: Settings, tmp
     [outcome], _ = visible_outcomes(found, medium.claim)
     assert isinstance(outcome, MediaFailed)
     assert outcome.reason == "expired"
+
+
+async def test_a_place_that_another_log_left_behind_is_not_believed(quick: Settings) -> None:
+    async with runner(quick) as play:
+        medium = await play.produce(png(3000), claimed=False)
+    place = TopicPartition(topic_name(quick, CONVERSATION_EVENTS), medium.claim.answer_partition)
+    former = AIOKafkaConsumer(
+        **client_options(quick), group_id=f"{quick.kafka_topic_prefix}sweeper", enable_auto_commit=False
+    )
+    await former.start()
+    try:
+        former.assign([place])
+        await former.commit({place: 1_000_000})
+    finally:
+        await former.stop()
+    async with sweeping(quick), requests(quick) as asked:
+        await asked.until(lambda _: requests_in(asked, StoreMedia) != [], WITHIN_S)
 
 
 async def delete_records(settings: Settings, topic: str, partition: int, before: int) -> None:
