@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -34,7 +35,7 @@ from polylogue.projections.log_heads import LogHead
 from polylogue.projections.patience import Patience
 from polylogue.projections.protocol import Projection
 from polylogue.projections.session import Session
-from polylogue.projections.versions import Skip, skipped
+from polylogue.projections.versions import read_skips, skipped
 
 # Large enough that a conversation's row is written a few times, small enough that memory stays flat.
 CHUNK_RECORDS = 20_000
@@ -58,7 +59,6 @@ class Filling:
     projection: Projection
     schema: str
     token: str | None  # None: the schema is nobody else's
-    skips: tuple[Skip, ...]
     parts: tuple[tuple[LogHead, int], ...]  # partitions with the offset to reach
 
 
@@ -120,8 +120,10 @@ async def _fill_partition(filling: Filling, session: Session, head: LogHead, unt
         if filling.token is not None:
             await join(connection, projection.name, projection.version, filling.token)
         checkpoint = await begin(connection, projection, head)
+        decided = await read_skips(connection, projection.name, projection.version)
     if checkpoint.next_offset >= until:
         return
+    skips = skipped(decided, checkpoint.log_id, checkpoint.partition)
     place = TopicPartition(head.topic, head.partition)
     consumer = manual_consumer(
         filling.settings, max_partition_fetch_bytes=FETCH_BYTES, fetch_max_bytes=2 * FETCH_BYTES
@@ -130,7 +132,7 @@ async def _fill_partition(filling: Filling, session: Session, head: LogHead, unt
     try:
         consumer.assign([place])
         consumer.seek(place, checkpoint.next_offset)
-        checkpoint = await _read(filling, connection, consumer, place, checkpoint, until=until)
+        checkpoint = await _read(filling, connection, consumer, place, checkpoint, until=until, skips=skips)
     finally:
         await consumer.stop()
     if checkpoint.next_offset < until:
@@ -147,8 +149,8 @@ async def _read(
     checkpoint: Checkpoint,
     *,
     until: int,
+    skips: AbstractSet[int],
 ) -> Checkpoint:
-    skips = skipped(filling.skips, checkpoint.log_id, checkpoint.partition)
     while await consumer.position(place) < until:
         records = (await consumer.getmany(place, timeout_ms=POLL_MS, max_records=CHUNK_RECORDS)).get(
             place, []

@@ -23,7 +23,7 @@ from polylogue.projections.log_heads import LogHead, list_partitions, offsets_at
 from polylogue.projections.protocol import Projection
 from polylogue.projections.session import Session
 from polylogue.projections.tables_sql import creation, declaration, dropping, version_schema
-from polylogue.projections.versions import OperationRefusedError, Version, of_code, read_skips, read_versions
+from polylogue.projections.versions import OperationRefusedError, Version, of_code, read_versions
 
 CAUGHT_UP_RECORDS = 5_000  # what is left to the live projector, which does it in a moment
 FEW_RECORDS = 20_000  # starting processes for so few takes longer than reading them
@@ -144,9 +144,9 @@ async def _fill(
     meter = _Meter(projection, ends)
     while True:
         progress = await meter.progress(session)
-        skips = tuple(await read_skips(await session.connection(), projection.name, projection.version))
+        yield progress
         parts = tuple((heads[partition], end) for partition, end in ends.items())
-        filling = Filling(settings, projection, version.schema_name, token, skips, parts)
+        filling = Filling(settings, projection, version.schema_name, token, parts)
         few = progress.total - progress.applied < FEW_RECORDS
         async with aclosing(fill_with(filling, 0 if few else workers)) as filled:
             async for _ in filled:

@@ -24,7 +24,6 @@ from polylogue.projections.versions import (
     Version,
     find,
     of_code,
-    read_skips,
     read_versions,
 )
 
@@ -182,8 +181,7 @@ class _Replay:
             (self._head(heads, partition, log), end) for partition, (log, end) in position.items() if end
         )
         total = sum(end for _, end in parts)
-        skips = tuple(await read_skips(connection, self._projection.name, self._projection.version))
-        filling = Filling(self._settings, self._projection, self._schema, None, skips, parts)
+        filling = Filling(self._settings, self._projection, self._schema, None, parts)
         few = total - self._reached < ROWS_AT_ONCE
         async with aclosing(fill_with(filling, 0 if few else self._workers)) as going:
             async for _ in going:

@@ -87,7 +87,7 @@ async def replay(settings: Settings, projection: Projection, schema: str) -> Non
     heads = await read_heads(settings, await list_partitions(settings))
     place = version_schema(schema, projection.name, projection.version)
     parts = tuple((head, head.end) for head in heads.values())
-    await fill(Filling(target, projection, place, None, (), parts))
+    await fill(Filling(target, projection, place, None, parts))
 
 
 async def assert_equal_to_replay(settings: Settings) -> None:
