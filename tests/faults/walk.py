@@ -87,7 +87,9 @@ async def walk(
             with process("runner", settings, **{VARIABLE: death.at}) as doomed:
                 logs.append(doomed.log)
                 if turn is None:  # sent once it is served: what lies there before belongs to the takeover
-                    await asyncio.to_thread(wait_until, lambda: _serves(doomed), "it serves every partition")
+                    await asyncio.to_thread(
+                        wait_until, lambda: _serves(doomed), "it serves every partition", within_s=PATIENCE_S
+                    )
                     turn = await log.start_turn(*models)
                 if death.once_text_is_visible:
                     await _provoke(death.once_text_is_visible, doomed, log, turn)
