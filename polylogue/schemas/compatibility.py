@@ -27,6 +27,7 @@ PROMISES: Mapping[str, Promise] = {
     "event": Promise(read_back=True, read_outside=False),
     "command": Promise(read_back=True, read_outside=False),
     "request": Promise(read_back=True, read_outside=False),
+    "control": Promise(read_back=True, read_outside=False),
     "usage": Promise(read_back=True, read_outside=True),
     "frame": Promise(read_back=False, read_outside=True),  # never stored
 }

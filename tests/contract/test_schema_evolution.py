@@ -108,6 +108,10 @@ BREAKS_OUTSIDE = {
 }
 
 
+def test_every_kind_of_message_is_promised_to_somebody() -> None:
+    assert set(PROMISES) == {*MESSAGES, "frame"}
+
+
 def test_nothing_that_was_published_is_broken() -> None:
     published, present = stored(PUBLISHED), stored(GENERATED)
     assert len(published) > 50
