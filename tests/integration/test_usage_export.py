@@ -13,14 +13,17 @@ from typing import Any
 import duckdb
 import pytest
 from pyarrow import parquet
+from typer.testing import CliRunner
 
 from polylogue.cli import usage_files
+from polylogue.cli.main import app
 from polylogue.cli.problems import Problem
 from polylogue.cli.usage_export import export, export_days
 from polylogue.cli.usage_files import COLUMNS
 from polylogue.infra.settings import Settings
 from polylogue.schemas.clock import now_ms
 from polylogue.schemas.usage import MediaUsageRecorded
+from tests.support.processes import environment
 from tests.support.usage import at, make_usage_topic, record_usage, used
 
 pytestmark = pytest.mark.stack
@@ -177,6 +180,17 @@ async def test_without_topic_or_events_there_is_one_sentence(settings: Settings,
     await make_usage_topic(settings)
     with pytest.raises(Problem, match="no usage was recorded"):
         await run(settings, tmp_path)
+
+
+async def test_the_command_says_what_it_wrote_and_what_it_kept(topic: Settings, tmp_path: Path) -> None:
+    await record_usage(topic, [(at(FIRST), used(1, at(FIRST))), (at(THIRD), used(2, at(THIRD)))])
+    words = ["usage", "export", "--out", str(tmp_path), "--from", FIRST, "--to", SECOND, "--format", "csv"]
+    said = []
+    for _ in range(2):
+        done = await asyncio.to_thread(CliRunner().invoke, app, words, env=environment(topic))
+        assert done.exit_code == 0, done.output
+        said.append(done.stdout.splitlines())
+    assert said == [[f"day={FIRST}: 1 events"], [f"day={FIRST}: kept, 1 events"]]
 
 
 async def test_without_pyarrow_parquet_is_refused_with_what_to_install(
