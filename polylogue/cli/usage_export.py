@@ -54,16 +54,15 @@ async def export_days(
 
     try:
         async with usage_log(settings) as log:
-            oldest, today = await log.first_date(), dt.datetime.now(dt.UTC).date()
+            today = dt.datetime.now(dt.UTC).date()
             end = min(last or today, today)
-            begin = max(first or dt.date.min, oldest or dt.date.max)
-            if begin > end:
-                raise Problem("There is no day to export: no usage was recorded in these days.")
             exporter = Exporter(log, out, form)
-            date = begin
-            while date <= end:
+            date = await log.first_date(first)
+            if date is None or date > end:
+                raise Problem("There is no day to export: no usage was recorded in these days.")
+            while date is not None and date <= end:
                 await exporter.write(await log.day(date))
-                date += _ONE_DAY
+                date = await log.first_date(date + _ONE_DAY)
     except UsageTopicMissingError as error:
         raise Problem(str(error)) from None
 

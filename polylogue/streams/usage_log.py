@@ -49,9 +49,10 @@ class UsageLog:
         self._consumer = consumer
         self._places = places
 
-    async def first_date(self) -> dt.date | None:
-        """The day of the oldest record; None where there is none."""
-        found = await self._consumer.offsets_for_times(dict.fromkeys(self._places, 0))
+    async def first_date(self, not_before: dt.date | None = None) -> dt.date | None:
+        """The day of the oldest record of that day or later; None where there is none."""
+        since = _midnight_ms(not_before) if not_before else 0
+        found = await self._consumer.offsets_for_times(dict.fromkeys(self._places, since))
         stamps = [one.timestamp for one in found.values() if one is not None]
         return dt.datetime.fromtimestamp(min(stamps) / 1000, dt.UTC).date() if stamps else None
 
@@ -111,4 +112,5 @@ async def _places(settings: Settings) -> list[TopicPartition]:
 
 
 def _midnight_ms(date: dt.date) -> int:
-    return int(dt.datetime(date.year, date.month, date.day, tzinfo=dt.UTC).timestamp() * 1000)
+    """Never before 1970, where Kafka's times begin."""
+    return max(0, int(dt.datetime(date.year, date.month, date.day, tzinfo=dt.UTC).timestamp() * 1000))

@@ -21,7 +21,7 @@ from tests.support.usage import at, make_usage_topic, record_usage, used
 pytestmark = pytest.mark.stack
 
 PAGE = Path(__file__).parents[2] / "docs" / "analytics.md"
-DAY = "2026-11-01"
+DAY = "2024-11-01"
 MOST_LINES = 20
 
 
