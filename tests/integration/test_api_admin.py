@@ -7,11 +7,10 @@ from typing import Any
 import httpx
 import pytest
 
-from polylogue.api import principal
-from polylogue.api.principal import Principal
 from polylogue.infra.settings import Settings
 from tests.support.api_server import api_server
 from tests.support.events import produce_events, produce_raw, sample_story
+from tests.support.principals import Asker
 from tests.support.tables import caught_up, ends, id_on, projector, query, until
 
 ROUTE = "/api/v1/admin/projections"
@@ -105,7 +104,7 @@ async def test_what_cannot_be_done_is_said(prepared: Settings) -> None:
 async def test_nobody_else_sees_or_orders_anything(
     prepared: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(principal, "LOCAL", Principal("ada", frozenset({"read", "write"})))
+    Asker(monkeypatch).become("ada", "read", "write")
     async with api_server(prepared) as client:
         answers = [await client.get(ROUTE), await client.post(f"{ROUTE}/search/pause")]
 

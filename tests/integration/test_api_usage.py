@@ -11,15 +11,13 @@ from typing import Any
 import httpx
 import pytest
 
-from polylogue.api import principal
-from polylogue.api.principal import Principal
 from polylogue.infra.settings import Settings
 from tests.support.api_server import api_server
 from tests.support.events import Story, interleave, produce_events
+from tests.support.principals import Asker
 from tests.support.tables import caught_up, projector
 
 DAYS = {"from": "2026-03-01", "to": "2026-03-01"}
-READER = Principal("ada", frozenset({"read"}))
 
 pytestmark = [pytest.mark.stack]
 
@@ -68,7 +66,7 @@ async def rows(client: httpx.AsyncClient, path: str, **asked: Any) -> list[dict[
 async def test_usage_is_summed_by_what_is_asked_for(
     prepared: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(principal, "LOCAL", READER)
+    Asker(monkeypatch).become("ada", "read")
     mine = [painted("ada", "sim/painter", 3, failures=1), painted("ada", "sim/other", 1)]
     async with reading(prepared, *mine, painted("bob", "sim/painter", 5)) as client:
         (day,) = await rows(client, "/usage")
@@ -101,13 +99,14 @@ async def test_usage_is_summed_by_what_is_asked_for(
 async def test_only_an_administrator_sees_what_others_used(
     prepared: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    asker = Asker(monkeypatch)
     stories = [painted("ada", "sim/painter", 1), painted("bob", "sim/painter", 2)]
     async with reading(prepared, *stories) as client:
         everybody = await rows(client, "/usage", by="user")
         bobs = await rows(client, "/usage", user="bob")
         total = (await client.get("/api/usage", params=DAYS | {"all_users": "true"})).json()["total"]
 
-        monkeypatch.setattr(principal, "LOCAL", READER)
+        asker.become("ada", "read")
         own = await rows(client, "/usage", by="user")
         refused = [
             await client.get(path, params=DAYS | asked)
@@ -125,7 +124,7 @@ async def test_only_an_administrator_sees_what_others_used(
 async def test_the_csv_holds_the_same_rows_and_no_formula(
     prepared: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(principal, "LOCAL", READER)
+    Asker(monkeypatch).become("ada", "read")
     async with reading(prepared, painted("ada", "=cmd()", 1), painted("ada", "sim/a", 2)) as client:
         expected = await rows(client, "/usage", by=["day", "model"])
         answer = await client.get("/api/usage", params=DAYS | {"by": ["day", "model"], "format": "csv"})
@@ -140,7 +139,7 @@ async def test_the_csv_holds_the_same_rows_and_no_formula(
 async def test_models_are_compared_by_speed_cost_and_ratings(
     prepared: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(principal, "LOCAL", READER)
+    Asker(monkeypatch).become("ada", "read")
     other = Story(owner_id="bob")
     (answer,) = other.ask("Hello", "sim/a", start="Hello")
     answer.begin().fail()
