@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import Depends, FastAPI
+from fastapi import FastAPI
 
 from polylogue import __version__
 from polylogue.api import (
@@ -22,9 +22,12 @@ from polylogue.api import (
     usage,
 )
 from polylogue.api.attachments import most_body_bytes
+from polylogue.api.auth import routes as sign_in
+from polylogue.api.auth.access import Access
+from polylogue.api.auth.cors import add_cors
+from polylogue.api.auth.guard import Guard
 from polylogue.api.body_limit import BodyLimit
 from polylogue.api.errors import add_error_answers
-from polylogue.api.principal import LoopbackGuard, is_loopback, principal
 from polylogue.api.services import running_services
 from polylogue.api.trace import Trace
 from polylogue.api.web_ui import WebUi, built_ui
@@ -34,9 +37,11 @@ from polylogue.infra.settings import Settings
 def create_app(settings: Settings, operator: admin.ProjectionOperator | None = None) -> FastAPI:
     """`app.state.services` is a `Services` between the start and the end of the app's lifespan."""
 
+    access = Access(settings)
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with running_services(settings) as services:
+        async with access.running(), running_services(settings) as services:
             app.state.services = services
             yield
 
@@ -44,12 +49,12 @@ def create_app(settings: Settings, operator: admin.ProjectionOperator | None = N
         title="Polylogue",
         version=__version__,
         lifespan=lifespan,
-        dependencies=[Depends(principal)],
         openapi_url="/api/v1/openapi.json",
         docs_url=None,
         redoc_url=None,
     )
     app.state.operator = operator
+    app.state.access = access
     add_error_answers(app)
     app.include_router(health.router)
     for routes in (
@@ -63,6 +68,7 @@ def create_app(settings: Settings, operator: admin.ProjectionOperator | None = N
         usage.router,
         stats.router,
         admin.router,
+        sign_in.router,
     ):
         app.include_router(routes, prefix="/api/v1")
         app.include_router(routes, prefix="/api", include_in_schema=False)
@@ -70,7 +76,7 @@ def create_app(settings: Settings, operator: admin.ProjectionOperator | None = N
     if ui is not None:
         app.mount("/", WebUi(ui, settings))
     app.add_middleware(BodyLimit, most_bytes=most_body_bytes(settings))
-    if is_loopback(settings.host):
-        app.add_middleware(LoopbackGuard)
+    app.add_middleware(Guard, access=access)
+    add_cors(app, access.allowed_origins)
     app.add_middleware(Trace)
     return app

@@ -11,7 +11,8 @@ import uvicorn
 
 from polylogue.api.admin import ProjectionOperator
 from polylogue.api.app import create_app
-from polylogue.api.principal import is_loopback
+from polylogue.api.auth.first_start import greet
+from polylogue.api.slow_clients import impatient
 from polylogue.infra.logs import get_logger
 from polylogue.infra.settings import Settings, SettingsError
 from polylogue.media.quota_file import quotas_of
@@ -61,7 +62,7 @@ async def serve(
     server = _Server(
         uvicorn.Config(
             app,
-            http="httptools",
+            http=impatient(settings),
             ws="none",
             lifespan="on",
             log_config=None,
@@ -82,8 +83,7 @@ async def serve(
             return
         port = listener.getsockname()[1]
         log.info("listening", host=settings.host, port=port)
-        if not is_loopback(settings.host):
-            log.warning("there is no sign-in: whoever reaches this address reads and writes everything")
+        await greet(app.state.access, port)
         if listening is not None:
             listening.set_result(port)
         tail = app.state.services.tail

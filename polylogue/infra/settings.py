@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -105,6 +106,18 @@ class Settings(BaseSettings):
     attachment_max_mb: Annotated[int, Field(ge=1, le=50)] = 10
     attachment_max_total_mb: Annotated[int, Field(ge=1, le=100)] = 20
 
+    # Who may use the API
+    auth: Literal["local", "keys"] | None = None  # where it is not set: local on a loopback HOST, else keys
+    session_life_h: Annotated[float, Field(gt=0, le=24 * 400)] = 168
+    cors_origins: Annotated[str, Field(pattern=_ORIGINS)] = ""
+    limit_requests_per_minute: Annotated[int, Field(ge=0)] = 600  # 0: no limit, here and below
+    limit_address_requests_per_minute: Annotated[int, Field(ge=0)] = 1200
+    limit_streams: Annotated[int, Field(ge=0)] = 100
+    limit_address_streams: Annotated[int, Field(ge=0)] = 500
+    limit_mb_per_minute: Annotated[int, Field(ge=0)] = 200
+    request_header_timeout_s: Annotated[float, Field(gt=0)] = 10
+    request_body_timeout_s: Annotated[float, Field(gt=0)] = 30
+
     # Quotas
     quotas_file: Path | None = None
 
@@ -120,6 +133,25 @@ class Settings(BaseSettings):
     def gateway_max_line_bytes(self) -> int:
         """The longest line of an answer: base64 is a third longer than its medium, and there is JSON around it."""
         return int((self.gateway_max_line_mb or 1.4 * self.media_max_size_mb) * 1024 * 1024)
+
+    @property
+    def auth_mode(self) -> Literal["local", "keys"]:
+        """`local`: everybody who reaches this machine is its one user, so that it is for this machine alone."""
+        return self.auth or ("local" if self._on_loopback else "keys")
+
+    @property
+    def _on_loopback(self) -> bool:
+        if self.host.lower() == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+    def check_auth(self) -> None:
+        """Raises SettingsError where anybody on the network could do everything."""
+        if self.auth == "local" and not self._on_loopback:
+            raise SettingsError("AUTH cannot be local where HOST is not this machine alone; set it to keys.")
 
     def check_url_mode(self) -> None:
         """Raises SettingsError where the way of making URLs lacks something."""
@@ -145,4 +177,5 @@ def load_settings(**overrides: object) -> Settings:
         name = ".".join(str(part) for part in first["loc"]).upper()
         raise SettingsError(f"{name} cannot be used: {first['msg']}.") from None
     settings.check_url_mode()
+    settings.check_auth()
     return settings

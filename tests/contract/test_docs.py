@@ -146,7 +146,7 @@ def test_every_error_is_in_the_guide_to_the_api() -> None:
     }
     answered = {
         error
-        for source in (ROOT / "polylogue/api").glob("*.py")
+        for source in (ROOT / "polylogue/api").rglob("*.py")
         for error in errors_in(ast.parse(text_of(source)))
     }
     assert answered

@@ -1,0 +1,177 @@
+"""Stands before every route: names and origins, who asks, what they may, how often; nothing is open that is not named.
+
+It comes before bodies are read, so that a stranger costs a header and no more.
+"""
+
+from __future__ import annotations
+
+import psycopg
+import psycopg_pool
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from polylogue.api import principal
+from polylogue.api.auth import origins
+from polylogue.api.auth.access import Access
+from polylogue.api.auth.limits import Verdict, judge
+from polylogue.api.auth.rules import Rule, is_openai, rule_for
+from polylogue.api.errors import ApiError, answer
+from polylogue.api.principal import SCOPE_KEY, Principal
+
+
+class Guard:
+    def __init__(self, app: ASGIApp, access: Access) -> None:
+        self._app, self._access = app, access
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        try:
+            asking, rule = await self._admitted(scope)
+        except ApiError as error:
+            await _refusal(scope["path"], error)(scope, receive, send)
+            return
+        except (psycopg.OperationalError, psycopg_pool.PoolTimeout, psycopg_pool.PoolClosed):
+            away = ApiError(
+                503, "database_unavailable", "The database does not answer; nothing was accepted."
+            )
+            await _refusal(scope["path"], away)(scope, receive, send)
+            return
+        scope[SCOPE_KEY] = asking
+        await self._limited(rule, asking, scope, receive, send)
+
+    async def _admitted(self, scope: Scope) -> tuple[Principal | None, Rule]:
+        """Raises ApiError."""
+        headers, method = Headers(scope=scope), scope["method"]
+        rule = rule_for(method, scope["path"])
+        host, origin = headers.get("host", ""), headers.get("origin")
+        allowed = self._access.allowed_origins
+        if not self._access.signed_in:
+            refused = origins.refusal_without_sign_in(method, host, origin, allowed)
+            asking, by_cookie = principal.LOCAL, False
+            if refused is None:
+                _check_scope(asking, rule)
+                return asking, rule
+            raise ApiError(403, *refused)
+        if rule.need == "nothing":
+            # A page that is not ours must not sign a browser in as somebody else, or out.
+            if origin is not None and (refused := origins.refusal_with_cookie(method, host, origin, allowed)):
+                raise ApiError(403, *refused)
+            return None, rule
+        found, by_cookie = await self._access.who(headers)
+        if found is None and rule.takes_ticket and "authorization" not in headers:
+            found = await self._access.of_ticket(scope["query_string"])
+            by_cookie = False
+        if found is None:
+            await self._count_stranger(scope)
+            raise principal.not_signed_in()
+        if by_cookie and (refused := origins.refusal_with_cookie(method, host, origin, allowed)):
+            raise ApiError(403, *refused)
+        _check_scope(found, rule)
+        return found, rule
+
+    async def _count_stranger(self, scope: Scope) -> None:
+        """Whoever guesses is slowed down like everybody. Raises ApiError."""
+        limits = self._access.policy.limits(None, _address(scope))
+        spent = await self._access.ledger.charge([limit.subject for limit in limits], 0)
+        _raise_refusal(judge(limits, spent, stream=False))
+
+    async def _limited(
+        self, rule: Rule, asking: Principal | None, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        limits = self._access.policy.limits(asking, _address(scope)) if rule.limited else []
+        if not limits:
+            await self._app(scope, receive, send)
+            return
+        subjects = [limit.subject for limit in limits]
+        ledger, streams = self._access.ledger, self._access.streams
+        size = _declared(Headers(scope=scope))
+        holds = rule.stream and asking is not None
+        if holds:
+            ledger.open(subjects)
+        try:
+            verdict = judge(limits, await ledger.charge(subjects, size or 0), stream=holds)
+            try:
+                _raise_refusal(verdict)
+            except ApiError as error:
+                await _refusal(scope["path"], error, verdict)(scope, receive, send)
+                return
+            told = _telling(send, verdict)
+            if size is None:
+                receive = _counting(receive, self._access, subjects)
+            if not holds or asking is None or not self._access.signed_in:
+                await self._app(scope, receive, told)
+                return
+            stream = streams.add(asking.credential)
+            try:
+                await self._app(scope, stream.receiving(receive), told)
+            finally:
+                streams.remove(stream)
+        finally:
+            if holds:
+                ledger.close(subjects)
+
+
+def _check_scope(asking: Principal, rule: Rule) -> None:
+    """Raises ApiError."""
+    if rule.need == "nothing" or rule.need in asking.scopes:
+        return
+    if rule.need == "admin":
+        raise ApiError(403, "admin_only", "This needs the admin scope.")
+    if rule.need == "metrics" and "admin" in asking.scopes:
+        return
+    raise ApiError(403, "scope_missing", f"This needs the scope {rule.need}, which the key does not have.")
+
+
+def _raise_refusal(verdict: Verdict) -> None:
+    if verdict.refusal is not None:
+        raise ApiError(429, "too_many_requests", verdict.refusal, headers=verdict.headers)
+
+
+def _refusal(path: str, error: ApiError, verdict: Verdict | None = None) -> JSONResponse:
+    headers = dict(error.more.pop("headers", {})) | dict(verdict.headers if verdict else {})
+    response = answer(error.status, error.code, error.detail, **error.more)
+    if is_openai(path):
+        told = {"message": error.detail, "type": "invalid_request_error", "param": None, "code": error.code}
+        response = JSONResponse({"error": told}, status_code=error.status, headers=dict(response.headers))
+        response.headers["content-length"] = str(len(response.body))
+    if error.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    response.headers.update(headers)
+    return response
+
+
+def _telling(send: Send, verdict: Verdict) -> Send:
+    async def told(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            MutableHeaders(scope=message).update(verdict.headers)
+        await send(message)
+
+    return told
+
+
+def _counting(receive: Receive, access: Access, subjects: list[str]) -> Receive:
+    """A body that does not say how long it is counts as it comes; the next request is told."""
+
+    async def counted() -> Message:
+        message = await receive()
+        if message["type"] == "http.request" and message.get("body"):
+            await access.ledger.charge(subjects, len(message["body"]), requests=0)
+        return message
+
+    return counted
+
+
+def _declared(headers: Headers) -> int | None:
+    """The length of the body in bytes; None where only its end will say."""
+    if "transfer-encoding" in headers:
+        return None
+    declared = headers.get("content-length", "0")
+    return int(declared) if declared.isdigit() and len(declared) < 19 else 0
+
+
+def _address(scope: Scope) -> str:
+    client = scope.get("client")
+    return client[0] if client else ""
