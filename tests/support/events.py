@@ -8,7 +8,8 @@ from polylogue.infra.kafka import idempotent_producer, partition_for
 from polylogue.infra.settings import Settings
 from polylogue.infra.topics import CONVERSATION_EVENTS, topic_name
 from polylogue.projections.log_heads import list_partitions
-from polylogue.projections.testing.story import EPOCH, Answer, Story
+from polylogue.projections.testing.answer import Answer
+from polylogue.projections.testing.story import EPOCH, Story
 from polylogue.schemas.codec import event_codec
 from polylogue.schemas.envelope import Event
 

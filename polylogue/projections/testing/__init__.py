@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from polylogue.projections.testing.answer import Answer
 from polylogue.projections.testing.spec import ProjectionSpec, SpecFailedError
-from polylogue.projections.testing.story import Answer, Story
+from polylogue.projections.testing.story import Story
 
 __all__ = ["Answer", "ProjectionSpec", "SpecFailedError", "Story"]
