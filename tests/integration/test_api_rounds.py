@@ -23,7 +23,7 @@ from polylogue.schemas.events import Attachment, ParentRef
 from tests.support.api_server import api_server
 from tests.support.script import Script, Wire
 from tests.support.sse_client import frames
-from tests.support.tables import projector
+from tests.support.tables import caught_up, projector
 
 POST = "/api/compare-stream"
 MODELS = ["sim/text", "sim/painter"]
@@ -321,9 +321,10 @@ async def test_what_cannot_be_begun_is_refused_with_a_sentence(stage: Stage) -> 
 async def test_without_the_tables_the_next_turn_waits_and_is_then_refused_for_now(
     prepared: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(follow_up, "PROJECTED_S", 0.3)
+    monkeypatch.setattr(follow_up, "PROJECTED_S", 3.0)
     async with staged(prepared) as stage:
         first = await stage.turn()
+        await caught_up(prepared)
     async with AsyncExitStack() as stack:
         client = await stack.enter_async_context(api_server(prepared))
         wire = await stack.enter_async_context(Wire(prepared))
