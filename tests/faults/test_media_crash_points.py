@@ -64,6 +64,7 @@ class Left:
     counted: set[str]
 
 
+@pytest.mark.timeout(3 * PATIENCE_S)
 async def test_an_agent_that_dies_anywhere_leaves_what_one_that_lives_would(
     prepared: Settings, tmp_path: Path
 ) -> None:

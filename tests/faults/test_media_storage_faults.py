@@ -109,6 +109,7 @@ async def outcome(log: Records, medium: Produced, count: int = 1) -> object:
     return outcomes_of(log.records, medium.claim.media_id)[-1]
 
 
+@pytest.mark.timeout(OUTAGE_S + PATIENCE_S)
 async def test_every_medium_outlasts_an_outage(prepared: Settings, tmp_path: Path) -> None:
     """Of minutes in the long variant; the watchdog's limit is far shorter, and it lets the agent wait."""
     endpoint = prepared.s3_endpoint_url

@@ -59,6 +59,7 @@ class HoldOnce:
         return None
 
 
+@pytest.mark.timeout(PAUSE_S + 2 * PATIENCE_S)
 @pytest.mark.parametrize("deleted", [False, True], ids=["stored", "deleted-meanwhile"])
 @pytest.mark.parametrize("held", ["part", "complete"])
 async def test_an_agent_that_wakes_up_in_mid_upload_does_no_visible_harm(
