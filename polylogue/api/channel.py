@@ -8,6 +8,7 @@ from typing import Protocol
 
 from polylogue.api.cursor import Cursor, Place
 from polylogue.api.framing import UrlFor, frames_of
+from polylogue.api.snapshot import Contents
 from polylogue.api.window import Encoded, Window, encode
 from polylogue.schemas.codec import Garbage, NewerVersion, UnknownType, event_codec
 from polylogue.schemas.conversation_state import ConversationState
@@ -34,8 +35,16 @@ class Record(Protocol):
 class Reduction:
     """Records of one conversation, in order, → encoded frames."""
 
-    def __init__(self, log_id: str, partition: int, url_for: UrlFor, skipped: Skipped) -> None:
+    def __init__(
+        self,
+        log_id: str,
+        partition: int,
+        url_for: UrlFor,
+        skipped: Skipped,
+        contents: Contents | None = None,
+    ) -> None:
         self.state = ConversationState()
+        self.contents = contents
         self._log_id, self._partition = log_id, partition
         self._url_for, self._skipped = url_for, skipped
 
@@ -64,6 +73,8 @@ class Reduction:
             return str(Cursor(self._log_id, self._partition, offset, number, start))
 
         made = frames_of(self.state, event, verdict, cursor_for, self._url_for)
+        if self.contents is not None:
+            self.contents.fold(made, self.state)
         return [encode(frame, Place(offset, number)) for number, frame in enumerate(made)]
 
 
@@ -87,6 +98,11 @@ class Channel:
     @property
     def state(self) -> ConversationState:
         return self._reduction.state
+
+    @property
+    def contents(self) -> Contents:
+        assert self._reduction.contents is not None
+        return self._reduction.contents
 
     def hold(self) -> None:
         """Keeps live records back until the catch-up has reached them."""

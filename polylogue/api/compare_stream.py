@@ -44,8 +44,12 @@ async def resume(
     services: Working,
     asking: Asking,
     conversation_id: str,
+    *,
     turn: Annotated[str | None, Query()] = None,
     after: Annotated[str | None, Query()] = None,
+    snapshot: Annotated[bool, Query(description="begin with the state so far, one frame a response")] = False,
 ) -> Response:
     """Goes on after a frame's id. With `turn` it ends with that turn, and is 204 when nothing of it is left."""
-    return await stream(services, asking.owner, conversation_id, form="data", after=after, turn_id=turn)
+    return await stream(
+        services, asking.owner, conversation_id, form="data", after=after, turn_id=turn, snapshot=snapshot
+    )

@@ -63,6 +63,7 @@ async def events(
     turn: Annotated[str | None, Query()] = None,
     after: Annotated[str | None, Query()] = None,
     errors: Annotated[Literal["frame"] | None, Query()] = None,
+    snapshot: Annotated[bool, Query(description="begin with the state so far, one frame a response")] = False,
     last_event_id: Annotated[str | None, Header()] = None,
 ) -> Response:
     """Standard SSE from `Last-Event-ID` (which wins), `after`, or the start; with `turn` it ends with that turn."""
@@ -74,6 +75,7 @@ async def events(
         after=last_event_id or after,
         turn_id=turn,
         gap_as_frame=errors == "frame",
+        snapshot=snapshot,
     )
 
 

@@ -8,7 +8,9 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Protocol
 
 from polylogue.api.channel import Channel, Record, Reduction, Skipped
+from polylogue.api.cursor import Cursor
 from polylogue.api.framing import UrlFor
+from polylogue.api.snapshot import Contents, Told, running, standing_at
 from polylogue.api.window import Encoded
 
 REACH_S = 5.0  # the tail is a few milliseconds behind the log; more means that it stands still
@@ -137,6 +139,27 @@ class Hub:
             running.add_done_callback(_look_at)
         return await asyncio.shield(running)
 
+    async def so_far(self, channel: Channel) -> tuple[Cursor, list[Told], int]:
+        """The responses of unfinished turns, the cursor of what they stand for, and the window's sequence after it.
+
+        Nothing is awaited but where more was said than is kept.
+        """
+        at, sequence = self._standing(channel), channel.window.end
+        if not channel.contents.lost:
+            return at, running(channel.contents, channel.state), sequence
+        self._caught_up()
+        reduction = self._reduction(channel.partition, Contents(most_bytes=None))
+        key = channel.conversation_id.encode()
+        async for records in self._read(channel.partition, key, at.start, at.offset + 1):
+            for record in records:
+                reduction.frames(record)
+        assert reduction.contents is not None
+        return at, running(reduction.contents, reduction.state), sequence
+
+    def _standing(self, channel: Channel) -> Cursor:
+        log_id = self.log_ids[channel.partition]
+        return standing_at(log_id, channel.partition, channel.last_offset, channel.start, channel.state)
+
     def evict(self) -> None:
         """Forgets the conversations that nobody has watched for a while; window and state go together."""
         now = self._clock()
@@ -159,13 +182,13 @@ class Hub:
         return len(self._channels)
 
     def _add(self, conversation_id: str, partition: int, start: int) -> Channel:
-        channel = Channel(conversation_id, partition, start, self._reduction(partition))
+        channel = Channel(conversation_id, partition, start, self._reduction(partition, Contents()))
         channel.idle_since = self._clock()
         self._channels[conversation_id.encode()] = channel
         return channel
 
-    def _reduction(self, partition: int) -> Reduction:
-        return Reduction(self.log_ids[partition], partition, self._url_for, self._skipped)
+    def _reduction(self, partition: int, contents: Contents | None = None) -> Reduction:
+        return Reduction(self.log_ids[partition], partition, self._url_for, self._skipped, contents)
 
     async def _load(self, channel: Channel, stop: int) -> None:
         key = channel.conversation_id.encode()

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 
 from fastapi.responses import Response
 
 from polylogue.api import cursor as cursors
+from polylogue.api.channel import Channel
 from polylogue.api.cursor import Cursor, CursorError
 from polylogue.api.errors import ApiError, not_found
-from polylogue.api.hub import LogTruncatedError
+from polylogue.api.hub import LogTruncatedError, NotReadyError
 from polylogue.api.places import ConversationPlace, locate
+from polylogue.api.projected import until_projected
 from polylogue.api.services import Services
+from polylogue.api.snapshot import begins_again, snapshot_frames
+from polylogue.api.snapshot_rows import ended
 from polylogue.api.sse import HEADERS, EventStream
 from polylogue.api.subscription import Subscription, gap
 from polylogue.api.window import Form
 
 RETRY_HINT = b"retry: 1000\n\n"  # how long EventSource waits before it comes back, ms
+TABLES_S = 5.0  # the projector is a moment behind the log; more means that it stands still
+SNAPSHOT_TABLES = ("conversations", "conversation_messages")
 _ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
 
 
@@ -37,8 +44,11 @@ async def subscribe(
     after: Cursor | None = None,
     turn_id: str | None = None,
     start: int | None = None,
+    snapshot_for: str | None = None,
 ) -> Subscription:
     """A prepared subscription; without a cursor it begins at `start`, else with the turn, else with the conversation.
+
+    `snapshot_for`: the owner, who is given the state so far instead of what lies before.
 
     Raises ApiError, NotReadyError, LogTruncatedError, KafkaError.
     """
@@ -70,7 +80,12 @@ async def subscribe(
         sent=services.metrics.frames.inc,
     )
     with subscription:  # so that the channel is not evicted meanwhile
-        await subscription.prepare()
+        if snapshot_for is not None and begins_again(after, start):
+            await _begin_with_snapshot(
+                services, subscription, channel, owner=snapshot_for, turn_id=turn_id, begin=start
+            )
+        else:
+            await subscription.prepare()
     return subscription
 
 
@@ -83,13 +98,20 @@ async def stream(
     after: str | None,
     turn_id: str | None,
     gap_as_frame: bool = False,
+    snapshot: bool = False,
 ) -> Response:
     """The answer to a request for events, from the cursor on."""
     cursor = read_cursor(after)
     place = await placed(services, owner, conversation_id)
     try:
         subscription = await subscribe(
-            services, conversation_id, place, form=form, after=cursor, turn_id=turn_id
+            services,
+            conversation_id,
+            place,
+            form=form,
+            after=cursor,
+            turn_id=turn_id,
+            snapshot_for=owner if snapshot else None,
         )
     except LogTruncatedError as error:
         if not gap_as_frame:
@@ -103,6 +125,36 @@ async def stream(
         return Response(status_code=204, headers=HEADERS | headers)
     preamble = RETRY_HINT if form == "events" else b""
     return EventStream(subscription, services.metrics, headers=headers, preamble=preamble)
+
+
+async def _begin_with_snapshot(
+    services: Services,
+    subscription: Subscription,
+    channel: Channel,
+    *,
+    owner: str,
+    turn_id: str | None,
+    begin: int,
+) -> None:
+    """Raises NotReadyError, LogTruncatedError, KafkaError."""
+    at, told, sequence = await services.hub.so_far(channel)
+    running = [one.response_id for one in told]
+    try:
+        async with asyncio.timeout(TABLES_S):
+            await until_projected(services, channel.partition, at.offset, SNAPSHOT_TABLES)
+    except TimeoutError:
+        raise NotReadyError("The tables are behind the event log; try again in a moment.") from None
+    finished = await ended(
+        services.pool,
+        owner,
+        channel.conversation_id,
+        at.offset,
+        running=running,
+        turn_id=turn_id,
+        url_for=services.url_for,
+    )
+    told = finished + [one for one in told if turn_id in (None, one.turn_id)]
+    subscription.begin_with(snapshot_frames(channel.conversation_id, told, at, begin), at, sequence)
 
 
 def read_cursor(text: str | None) -> Cursor | None:

@@ -80,6 +80,11 @@ class Subscription:
             self._place = floor
         self._sequence = self._channel.window.sequence_after(self._place)
 
+    def begin_with(self, frames: list[Encoded], at: Cursor, sequence: int) -> None:
+        """Instead of `prepare`: a snapshot that stands for `at`, and then what the window has from `sequence` on."""
+        self._backlog, self._sequence = list(frames), sequence
+        self._place, self._start, self.last_id = at.place, at.start, str(at)
+
     @property
     def over(self) -> bool:
         """Whether the turn has ended and nothing of it lies after the cursor."""

@@ -181,6 +181,10 @@ class SnapshotMedium(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     format: str | None = None
     content_type: str | None = None
     size_bytes: int | None = None
+    width: int | None = None
+    height: int | None = None
+    duration_ms: int | None = None
+    renditions: tuple[FrameRendition, ...] | None = None
     reason: str | None = None
 
 

@@ -120,6 +120,10 @@ export interface SnapshotMedium {
   format?: string;
   content_type?: string;
   size_bytes?: number;
+  width?: number;
+  height?: number;
+  duration_ms?: number;
+  renditions?: MediaRendition[];
   reason?: string;
 }
 export interface SnapshotFrame extends OfResponse {
