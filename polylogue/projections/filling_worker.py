@@ -34,7 +34,7 @@ from polylogue.projections.checkpoints import (
 from polylogue.projections.log_heads import LogHead
 from polylogue.projections.patience import Patience
 from polylogue.projections.protocol import Projection
-from polylogue.projections.session import Session
+from polylogue.projections.session import AT_ONCE, Session
 from polylogue.projections.versions import read_skips, skipped
 
 # Large enough that a conversation's row is written a few times, small enough that memory stays flat.
@@ -89,7 +89,7 @@ async def _until_orphaned(filling: Filling, parent: int) -> None:
 
 async def fill(filling: Filling) -> None:
     """Raises FillingStoppedError, TakenOverError, CheckpointRefusedError."""
-    session = Session(filling.settings, filling.schema, statement_timeout=STATEMENT_TIMEOUT)
+    session = Session(filling.settings, filling.schema, statement_timeout=STATEMENT_TIMEOUT, **AT_ONCE)
     never = asyncio.Event()
     patience = Patience("servers", never, log.bind(projection=filling.projection.name))
     try:

@@ -11,6 +11,10 @@ from psycopg import AsyncConnection
 from polylogue.infra.postgres import connection_string
 from polylogue.infra.settings import Settings
 
+# For sessions that write rows: a commit does not wait for the disk. Where Postgres crashes, the last moments of rows
+# and checkpoint are lost together, the compare-and-set notices, and they are read from the log again.
+AT_ONCE = {"synchronous_commit": "off"}
+
 
 class Session:
     def __init__(self, settings: Settings, *schemas: str, **options: str) -> None:
