@@ -22,8 +22,10 @@ router = APIRouter(prefix="/media", tags=["media"])
 _ITEMS = """
     SELECT media_id, media_type AS type, status, format, content_type, size_bytes, sha256, width, height, duration_ms,
            key, renditions, conversation_id, turn_id, response_id, model_id, created_at
-    FROM gallery_items
+    FROM gallery_items AS item
     WHERE owner_id = %(owner)s AND status <> 'deleted'
+      -- The gallery's table may be behind the one that knows of deletions.
+      AND NOT EXISTS (SELECT FROM conversations AS c WHERE c.conversation_id = item.conversation_id AND c.deleted)
       AND (%(type)s::text IS NULL OR media_type = %(type)s)
       AND (%(model)s::text IS NULL OR model_id = %(model)s)
       AND (%(conversation)s::text IS NULL OR conversation_id = %(conversation)s)

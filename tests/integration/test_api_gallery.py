@@ -8,9 +8,10 @@ import httpx
 import pytest
 
 from polylogue.infra.settings import Settings
+from polylogue.projections.operations import pause
 from tests.support.api_server import api_server
 from tests.support.events import Story, interleave, produce_events, sample_story
-from tests.support.tables import caught_up, projector
+from tests.support.tables import caught_up, projector, query, until
 
 pytestmark = [pytest.mark.stack]
 
@@ -100,3 +101,20 @@ async def test_what_was_deleted_vanishes_from_the_gallery(prepared: Settings) ->
 
     assert shown
     assert shown < one.claims.keys() - {deleted}
+
+
+async def test_a_deleted_conversation_is_hidden_while_the_gallery_is_behind(prepared: Settings) -> None:
+    story = sample_story()
+    told = len(story.events)
+    await produce_events(prepared, story.events)
+    async with projector(prepared):
+        await caught_up(prepared)
+    await pause(prepared, "gallery")
+    story.delete()
+    await produce_events(prepared, story.events[told:])
+    async with projector(prepared), api_server(prepared) as client:
+        await until(lambda: query(prepared, "SELECT 1 FROM conversations WHERE deleted"))
+        shown = await _media(client)
+
+    assert query(prepared, "SELECT 1 FROM gallery_items")
+    assert shown == []

@@ -50,7 +50,7 @@ def rebuild(
         raise Problem(
             "--from takes `checkpoint` or `start`: tables that are not built from the first record on are wrong."
         )
-    bound, anew = _until(until), from_start or from_ == "start"
+    bound, anew = bound_of(until), from_start or from_ == "start"
     if dry_run:
         carry_out(lambda settings: _say(settings, name, version, anew=anew))
         return
@@ -80,8 +80,8 @@ def rebuild(
         _say_what_now(seen[-1], stopped=until is not None)
 
 
-def _until(text: str | None) -> int | datetime | None:
-    """Raises Problem."""
+def bound_of(text: str | None) -> int | datetime | None:
+    """An offset or a time; one without a zone is UTC. Raises Problem."""
     if text is None:
         return None
     if text.isascii() and text.isdigit():
