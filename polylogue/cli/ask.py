@@ -22,6 +22,14 @@ Url = Annotated[
     str | None,
     typer.Option(help="Where the API is [POLYLOGUE_URL, else the one that `polylogue run` started here]."),
 ]
+Key = Annotated[
+    str | None,
+    typer.Option(
+        envvar="POLYLOGUE_API_KEY",
+        show_envvar=False,
+        help="An API key, where one is needed [POLYLOGUE_API_KEY].",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print every frame's JSON on a line of its own.")]
 NoColor = Annotated[bool, typer.Option("--no-color", help="No colours [NO_COLOR].")]
 Save = Annotated[
@@ -38,6 +46,7 @@ def ask(
     ] = None,
     system: Annotated[str | None, typer.Option(help="A system prompt.")] = None,
     url: Url = None,
+    key: Key = None,
     as_json: AsJson = False,
     save: Save = None,
     no_color: NoColor = False,
@@ -56,7 +65,9 @@ def ask(
     if not text.strip():
         raise Problem("The prompt is empty.")
     view = choose_view(as_json=as_json, no_color=no_color, measured=True)
-    code = run_ask(api_url(url), text, named, view, conversation=conversation, system=system, save=save)
+    code = run_ask(
+        api_url(url), text, named, view, conversation=conversation, system=system, save=save, key=key
+    )
     raise typer.Exit(code)
 
 
@@ -69,6 +80,7 @@ def run_ask(
     conversation: str | None,
     system: str | None,
     save: Path | None,
+    key: str | None = None,
 ) -> int:
     """Returns the exit code. Raises Problem where nobody answers, ClientError where the API refuses."""
     import asyncio
@@ -78,7 +90,7 @@ def run_ask(
 
     async def work() -> int:
         async with PolylogueClient(
-            url, on_drop=lambda why: view.say(f"The connection dropped ({why}); resuming.")
+            url, key=key, on_drop=lambda why: view.say(f"The connection dropped ({why}); resuming.")
         ) as client:
             following = Following(view, stop=client.cancel)
             code = await following.run(

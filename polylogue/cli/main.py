@@ -14,6 +14,7 @@ from polylogue.cli import (
     costs,
     dlq,
     doctor,
+    keys,
     media,
     problems,
     processes,
@@ -22,6 +23,7 @@ from polylogue.cli import (
     tables,
     topics,
     usage,
+    users,
     version,
     watch,
 )
@@ -52,6 +54,8 @@ app.add_typer(dlq.app, name="dlq", rich_help_panel=_LOOK)
 app.add_typer(media.app, name="media", rich_help_panel=_LOOK)
 app.add_typer(projections.app, name="projections", rich_help_panel=_LOOK)
 app.add_typer(usage.app, name="usage", rich_help_panel=_LOOK)
+app.add_typer(users.app, name="users", rich_help_panel=_LOOK)
+app.add_typer(keys.app, name="keys", rich_help_panel=_LOOK)
 app.command(rich_help_panel=_LOOK)(version.version)
 app.command(rich_help_panel=_PARTS)(processes.api)
 app.command(rich_help_panel=_PARTS)(processes.runner)

@@ -75,6 +75,8 @@ async def _until_stopped(settings: Settings, home: Home, port: int, partitions: 
     try:
         if await _first(asyncio.create_task(whole.start()), stopped, given_up):
             _announce(whole.url, home, simulated=whole.simulated)
+            if whole.settings.auth_mode == "keys":
+                await _welcome(whole.settings, whole.url)
             await _first(given_up, stopped)
     finally:
         ending = True
@@ -116,6 +118,23 @@ Three things to try in a second terminal:
 Ctrl-C stops everything; the data stay in {home.directory}.""",
         flush=True,
     )
+
+
+async def _welcome(settings: Settings, url: str) -> None:
+    """At the first start where a sign-in is needed: the administrator's link, on a terminal only."""
+    import psycopg
+
+    from polylogue.api.auth import accounts, first_start
+    from polylogue.infra.postgres import connection_string
+
+    async with await psycopg.AsyncConnection.connect(connection_string(settings)) as connection:
+        if not sys.stdout.isatty():  # what is printed may be kept in a file
+            if await accounts.nobody_yet(connection):
+                print("Nobody can sign in yet; run: polylogue users first-link", flush=True)
+            return
+        link = await accounts.first_link(connection)
+    if link is not None:
+        print(f"\n{first_start.told(url, link)}", flush=True)
 
 
 def _ourselves() -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from polylogue.cli.ask import AsJson, NoColor, Save, Url
+from polylogue.cli.ask import AsJson, Key, NoColor, Save, Url
 from polylogue.cli.home import api_url
 from polylogue.cli.problems import Problem
 
@@ -25,6 +25,7 @@ def watch(
         str | None, typer.Option(metavar="ID", help="One of its turns; by default the last.")
     ] = None,
     url: Url = None,
+    key: Key = None,
     as_json: AsJson = False,
     save: Save = None,
     no_color: NoColor = False,
@@ -42,7 +43,9 @@ def watch(
 
     async def work() -> int:
         async with PolylogueClient(
-            api_url(url), on_drop=lambda why: view.say(f"The connection dropped ({why}); resuming.")
+            api_url(url),
+            key=key,
+            on_drop=lambda why: view.say(f"The connection dropped ({why}); resuming."),
         ) as client:
             turn_id = turn or await last_turn(client, conversation)
             following = Following(view)

@@ -36,7 +36,7 @@ class Whole:
         self.home = home
         self.url = f"http://{settings.host}:{port}"
         self.simulated = settings.openrouter_api_key is None
-        self._settings = settings
+        self._settings = self.settings = settings  # in the end with the servers that were started
         self._port = port
         self._partitions = partitions
         self._say = say
@@ -71,7 +71,7 @@ class Whole:
             # Starting cannot be interrupted half-way; `stop` waits for it.
             await asyncio.shield(self._stack_task)
             given |= environment(self._stack.endpoints())
-        settings = load_settings(**{name.lower(): value for name, value in given.items()})
+        settings = self.settings = load_settings(**{name.lower(): value for name, value in given.items()})
         at = time.monotonic()
         await prepare.prepare(settings, partitions=self._partitions)
         self._say(f"Topics, tables and bucket are ready ({time.monotonic() - at:.1f} s)")

@@ -62,11 +62,20 @@ class PolylogueClient:
     """One connection pool to one API. Use it as an async context manager."""
 
     def __init__(
-        self, url: str, *, patience_s: float | None = None, on_drop: Callable[[str], None] = lambda _: None
+        self,
+        url: str,
+        *,
+        key: str | None = None,
+        patience_s: float | None = None,
+        on_drop: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """`on_drop` is told, once an outage, why a stream has dropped; it is resumed all the same."""
+        """`on_drop` is told, once an outage, why a stream has dropped; it is resumed all the same.
+
+        The API key goes to the API alone, and never to where its media are.
+        """
         self._on_drop = on_drop
         self.url = url.rstrip("/")
+        self._key = {"Authorization": f"Bearer {key}"} if key else {}
         self._patience_s = patience_s
         self._session: aiohttp.ClientSession | None = None
 
@@ -105,7 +114,10 @@ class PolylogueClient:
             body["conversation_id"] = conversation_id
         if system is not None:
             body["system"] = system
-        headers = {"Idempotency-Key": idempotency_key or uuid4().hex, "Accept": "text/event-stream"}
+        headers = self._key | {
+            "Idempotency-Key": idempotency_key or uuid4().hex,
+            "Accept": "text/event-stream",
+        }
         session = self._opened()
 
         def send() -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
@@ -141,7 +153,8 @@ class PolylogueClient:
         part = target.with_name(f".{target.name}.part")
         size = 0
         try:
-            async with self._opened().get(url) as response:
+            ours = url.startswith(f"{self.url}/")
+            async with self._opened().get(url, headers=self._key if ours else None) as response:
                 if response.status != 200:
                     raise ApiError(response.status, "download", f"The server answered {response.status}.")
                 with part.open("wb") as file:
@@ -163,7 +176,11 @@ class PolylogueClient:
     async def _json(self, method: str, path: str, *, body: Any = None) -> Any:
         try:
             async with self._opened().request(
-                method, self.url + path, json=body, timeout=aiohttp.ClientTimeout(total=ANSWER_TIMEOUT_S)
+                method,
+                self.url + path,
+                json=body,
+                headers=self._key,
+                timeout=aiohttp.ClientTimeout(total=ANSWER_TIMEOUT_S),
             ) as response:
                 if response.status >= 400:
                     raise await _refusal(response)
@@ -219,7 +236,8 @@ class PolylogueClient:
         address = f"{self.url}/api/v1/compare-stream/{quote(place.conversation_id or '', safe='')}"
         parameters = {"turn": place.turn_id, "after": place.after}
         given = {name: value for name, value in parameters.items() if value is not None}
-        return lambda: session.get(address, params=given, headers={"Accept": "text/event-stream"})
+        headers = self._key | {"Accept": "text/event-stream"}
+        return lambda: session.get(address, params=given, headers=headers)
 
 
 async def _frames(response: aiohttp.ClientResponse) -> AsyncIterator[Received]:

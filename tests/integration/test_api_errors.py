@@ -157,7 +157,7 @@ async def test_bad_cursors_and_foreign_ids_are_refused(prepared: Settings) -> No
         assert refusal(await client.post("/api/conversations/nobody/cancel")) == (404, "not_found")
         assert refusal(await client.get("/api/conversations?cursor=%00")) == (400, "bad_cursor")
         assert refusal(await client.get("/api/nothing")) == (404, "not_found")
-        assert refusal(await client.delete(mine)) == (405, "method_not_allowed")
+        assert refusal(await client.put(mine)) == (405, "method_not_allowed")
         async with await psycopg.AsyncConnection.connect(connection_string(prepared)) as database:
             await database.execute("UPDATE submissions SET owner_id = 'somebody else'")
         for path in (mine, f"{mine}/events", f"{POST}/{script.command.conversation_id}"):
