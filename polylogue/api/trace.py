@@ -16,6 +16,7 @@ from polylogue.infra.logs import get_logger
 HEADER = "traceparent"
 ASKED_BY_MACHINES = frozenset({"/healthz", "/readyz", "/metrics"})  # every few seconds
 _FORM = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(-.*)?", re.DOTALL)
+_SHARED = re.compile(r"(/shared/)[^/]+")
 _current: ContextVar[str | None] = ContextVar("traceparent", default=None)
 
 log = get_logger("polylogue.api.access")
@@ -40,6 +41,11 @@ def valid(text: str | None) -> str | None:
 
 def made() -> str:
     return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
+
+
+def loggable(path: str) -> str:
+    """The path without the secret of a share link, which is part of it."""
+    return _SHARED.sub(r"\1…", path)[:200]
 
 
 class Trace:
@@ -72,7 +78,7 @@ class Trace:
                 say(
                     "request",
                     method=scope["method"],
-                    path=scope["path"][:200],
+                    path=loggable(scope["path"]),
                     status=status,
                     duration_ms=round((time.monotonic() - began) * 1000),
                 )

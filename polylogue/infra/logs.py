@@ -17,12 +17,14 @@ _SECRETS = re.compile(
     r"(?i)((?:x-amz-(?:signature|credential|security-token)|signature|awsaccesskeyid|key-pair-id|policy)=)[^&\s\"']+"
     r"|(\bbearer\s+)[^\s\"']+"
     r"|(://[^/\s:@]*:)[^@\s/]+(?=@)"
+    # What opens this API: keys, links, tickets, sessions.
+    r"|(\bplg(?:_[a-z0-9]{12}|[lst])_)[\w-]+"
 )
 
 
 def redact(text: str) -> str:
     """`text` without what looks like a credential."""
-    return _SECRETS.sub(lambda found: (found[1] or found[2] or found[3]) + "[redacted]", text)
+    return _SECRETS.sub(lambda found: (found[1] or found[2] or found[3] or found[4]) + "[redacted]", text)
 
 
 def _redact_fields(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
