@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 
 from polylogue.infra.s3 import create_s3_client
 from polylogue.infra.settings import Settings
-from polylogue.media.faults import code_of, status_of
+from polylogue.media.faults import code_of
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -58,13 +58,9 @@ class BucketContents:
                 yield StoredObject(one["Key"], one["Size"], modified_ms)
 
     def has(self, key: str) -> bool:
-        try:
-            self._client.head_object(Bucket=self._bucket, Key=key)
-        except ClientError as error:
-            if status_of(error) == 404:
-                return False
-            raise
-        return True
+        # Not by HEAD: to those who may list only below their prefixes AWS answers 403 for what is missing.
+        page = self._client.list_objects_v2(Bucket=self._bucket, Prefix=key, MaxKeys=1)
+        return any(entry["Key"] == key for entry in page.get("Contents", []))
 
     def remove(self, key: str) -> None:
         """Nothing there is fine."""

@@ -223,11 +223,18 @@ class ObjectStore:
         try:
             return await self._calls.once(request)
         except ClientError as error:
-            if (
-                status_of(error) == 404
-            ):  # the answer to a HEAD has no body that could speak of the bucket instead
+            # The answer to a HEAD has no body that could speak of the bucket instead.
+            if status_of(error) == 404:
+                return None
+            # AWS tells of a missing object by 403 to those who may not list the whole bucket, and we may list only
+            # below our prefixes: so the listing says what it is.
+            if status_of(error) == 403 and not await self._calls.once(lambda: self._listed(key)):
                 return None
             raise
+
+    def _listed(self, key: str) -> bool:
+        page = self._client.list_objects_v2(Bucket=self._bucket, Prefix=key, MaxKeys=1)
+        return any(entry["Key"] == key for entry in page.get("Contents", []))
 
     def _described(self, key: str, upload: Upload) -> dict[str, Any]:
         private = key.startswith(PRIVATE)

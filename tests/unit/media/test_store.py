@@ -185,6 +185,23 @@ async def test_head_get_and_delete(store: ObjectStore, s3: FakeS3) -> None:
     assert s3.objects == {}
 
 
+async def test_a_missing_object_is_missing_to_those_who_may_not_list_the_whole_bucket_too(
+    store: ObjectStore, s3: FakeS3
+) -> None:
+    s3.faults["head"] = ["403"]
+    assert await store.head(KEY, deadline=soon()) is None
+    assert s3.seen == ["head", "list"]
+
+
+async def test_an_object_that_is_there_and_may_not_be_read_is_not_taken_for_missing(
+    store: ObjectStore, s3: FakeS3
+) -> None:
+    await store.put(KEY, upload(SMALL), deadline=soon())
+    s3.faults["head"] = ["403"] * 1000
+    with pytest.raises(StorageUnavailableError):
+        await store.head(KEY, deadline=time.monotonic() + 0.2)
+
+
 async def test_every_request_counts_as_an_attempt(s3: FakeS3) -> None:
     begun: list[int] = []
     settings = load_settings(
