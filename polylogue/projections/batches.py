@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +12,7 @@ import psycopg
 from psycopg import AsyncConnection
 
 from polylogue.infra.crash_points import crash_point
-from polylogue.projections.checkpoints import Checkpoint, advance
+from polylogue.projections.checkpoints import Checkpoint, PartitionLostError, advance_all
 from polylogue.projections.protocol import Projection, VisibleEvent
 from polylogue.projections.reduction import Record, Refusal, conversations_of, read, reduce
 from polylogue.projections.rows import RowChanges
@@ -87,6 +87,33 @@ async def _stop_before(
     return Applied(checkpoint, refusal)
 
 
+async def apply_together(
+    connection: AsyncConnection[Any],
+    projection: Projection,
+    parts: Sequence[tuple[Checkpoint, Sequence[Record], AbstractSet[int]]],
+) -> list[Checkpoint] | None:
+    """Applies batches of several partitions, each with its skips, in one transaction: a transaction is what costs.
+
+    None where one of them must be applied by itself: its records say why, or its partition is lost. Nothing is
+    written then. Raises psycopg.Error where the transaction may be tried again.
+    """
+    readable = [
+        (checkpoint, read(record for record in records if record.offset not in skips), records[-1].offset + 1)
+        for checkpoint, records, skips in parts
+    ]
+    if any(part.refusal is not None for _, part, _ in readable):
+        return None
+    try:
+        return await _transact(
+            connection,
+            projection,
+            [_Part(checkpoint, part.events, end) for checkpoint, part, end in readable],
+            execute,
+        )
+    except (_InapplicableError, PartitionLostError):
+        return None
+
+
 async def _commit(
     connection: AsyncConnection[Any],
     projection: Projection,
@@ -96,32 +123,52 @@ async def _commit(
     *,
     write: Write = execute,
 ) -> Checkpoint:
+    (advanced,) = await _transact(connection, projection, [_Part(checkpoint, events, next_offset)], write)
+    return advanced
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What one partition adds to a transaction."""
+
+    checkpoint: Checkpoint
+    events: Sequence[tuple[int, Event]]
+    next_offset: int
+
+
+async def _transact(
+    connection: AsyncConnection[Any], projection: Projection, parts: Sequence[_Part], write: Write
+) -> list[Checkpoint]:
     async with connection.transaction():
         # First, so that a copy which has lost the partition does nothing more, and the states read are the latest.
-        advanced = await advance(connection, checkpoint, next_offset)
-        conversations = conversations_of(events)
-        states = await _load_states(connection, checkpoint, conversations)
+        advanced = await advance_all(connection, [(part.checkpoint, part.next_offset) for part in parts])
+        partitions = {
+            conversation_id: part.checkpoint.partition
+            for part in parts
+            for conversation_id in conversations_of(part.events)
+        }
+        states = await _load_states(connection, projection, sorted(partitions))
         known = frozenset(states)
-        changes = _fold(projection, states, events, checkpoint.partition)
+        changes = _fold(projection, states, parts)
         try:
             await write(connection, changes, known)
         except (psycopg.DataError, psycopg.IntegrityError) as error:
             # Its text would quote the row.
             raise _InapplicableError(f"Postgres refuses its row ({type(error).__name__})") from None
         crash_point("projection.rows_written")
-        await _store_states(connection, checkpoint, states)
+        await _store_states(connection, projection, states, partitions)
     return advanced
 
 
-def _fold(
-    projection: Projection,
-    states: dict[str, ConversationState],
-    events: Iterable[tuple[int, Event]],
-    partition: int,
-) -> RowChanges:
+def _fold(projection: Projection, states: dict[str, ConversationState], parts: Sequence[_Part]) -> RowChanges:
     try:
-        visible = reduce(states, events, partition)
-        return projection.apply([seen for seen in visible if _concerns(projection, seen)])
+        visible = [
+            seen
+            for part in parts
+            for seen in reduce(states, part.events, part.checkpoint.partition)
+            if _concerns(projection, seen)
+        ]
+        return projection.apply(visible)
     except Exception as error:
         # All is caught: whatever an event makes pure code raise, it is that event that cannot be applied.
         raise _InapplicableError(f"it cannot be folded ({type(error).__name__})") from error
@@ -132,7 +179,7 @@ def _concerns(projection: Projection, seen: VisibleEvent) -> bool:
 
 
 async def _load_states(
-    connection: AsyncConnection[Any], checkpoint: Checkpoint, conversations: Sequence[str]
+    connection: AsyncConnection[Any], projection: Projection, conversations: Sequence[str]
 ) -> dict[str, ConversationState]:
     if not conversations:
         return {}
@@ -140,27 +187,31 @@ async def _load_states(
     cursor = await connection.execute(
         "SELECT conversation_id, state::text FROM projection_states"
         " WHERE projection = %s AND version = %s AND conversation_id = ANY(%s)",
-        [checkpoint.projection, checkpoint.version, list(conversations)],
+        [projection.name, projection.version, list(conversations)],
     )
     return {row[0]: _decode_state(row[1]) async for row in cursor}
 
 
 async def _store_states(
-    connection: AsyncConnection[Any], checkpoint: Checkpoint, states: Mapping[str, ConversationState]
+    connection: AsyncConnection[Any],
+    projection: Projection,
+    states: Mapping[str, ConversationState],
+    partitions: Mapping[str, int],
 ) -> None:
     if not states:
         return
+    names = sorted(states)
     await connection.execute(
         'INSERT INTO projection_states (projection, version, conversation_id, "partition", state)'
         # In binary: as text, every quotation mark of the JSON would be escaped one by one.
-        " SELECT %s, %s, conversation_id, %s, state::json"
-        " FROM unnest(%s::text[], %b::text[]) AS s(conversation_id, state)"
+        ' SELECT %s, %s, conversation_id, "partition", state::json'
+        ' FROM unnest(%s::text[], %s::integer[], %b::text[]) AS s(conversation_id, "partition", state)'
         " ON CONFLICT (projection, version, conversation_id) DO UPDATE SET state = EXCLUDED.state",
         [
-            checkpoint.projection,
-            checkpoint.version,
-            checkpoint.partition,
-            list(states),
-            [msgspec.json.encode(state).decode() for state in states.values()],
+            projection.name,
+            projection.version,
+            names,
+            [partitions[name] for name in names],
+            [msgspec.json.encode(states[name]).decode() for name in names],
         ],
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -110,21 +111,35 @@ def _unnamed(head: LogHead) -> str:
 
 async def advance(connection: AsyncConnection[Any], checkpoint: Checkpoint, next_offset: int) -> Checkpoint:
     """Compare-and-set within the caller's transaction; holds the row until its end. Raises PartitionLostError."""
+    (advanced,) = await advance_all(connection, [(checkpoint, next_offset)])
+    return advanced
+
+
+async def advance_all(
+    connection: AsyncConnection[Any], moves: Sequence[tuple[Checkpoint, int]]
+) -> list[Checkpoint]:
+    """Several partitions of one version, all or none. Raises PartitionLostError."""
+    version = moves[0][0]
     cursor = await connection.execute(
-        "UPDATE projection_checkpoints SET next_offset = %s"
-        ' WHERE projection = %s AND version = %s AND "partition" = %s AND log_id = %s AND next_offset = %s',
+        "UPDATE projection_checkpoints AS c SET next_offset = u.next_offset"
+        " FROM unnest(%s::integer[], %s::text[], %s::bigint[], %s::bigint[])"
+        '   AS u("partition", log_id, former, next_offset)'
+        ' WHERE c.projection = %s AND c.version = %s AND c."partition" = u."partition" AND c.log_id = u.log_id'
+        ' AND c.next_offset = u.former RETURNING c."partition"',
         [
-            next_offset,
-            checkpoint.projection,
-            checkpoint.version,
-            checkpoint.partition,
-            checkpoint.log_id,
-            checkpoint.next_offset,
+            [checkpoint.partition for checkpoint, _ in moves],
+            [checkpoint.log_id for checkpoint, _ in moves],
+            [checkpoint.next_offset for checkpoint, _ in moves],
+            [next_offset for _, next_offset in moves],
+            version.projection,
+            version.version,
         ],
     )
-    if cursor.rowcount == 0:
-        raise PartitionLostError(
-            f"{checkpoint.projection} v{checkpoint.version} no longer stands at offset {checkpoint.next_offset}"
-            f" of partition {checkpoint.partition}"
-        )
-    return replace(checkpoint, next_offset=next_offset)
+    moved = {row[0] for row in await cursor.fetchall()}
+    for checkpoint, _ in moves:
+        if checkpoint.partition not in moved:
+            raise PartitionLostError(
+                f"{checkpoint.projection} v{checkpoint.version} no longer stands at offset"
+                f" {checkpoint.next_offset} of partition {checkpoint.partition}"
+            )
+    return [replace(checkpoint, next_offset=next_offset) for checkpoint, next_offset in moves]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import psycopg
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
@@ -13,7 +13,7 @@ from aiokafka.errors import IllegalStateError, KafkaError, NoOffsetForPartitionE
 from polylogue.infra.logs import get_logger
 from polylogue.infra.settings import Settings
 from polylogue.infra.topics import CONVERSATION_EVENTS, topic_name
-from polylogue.projections.batches import Applied, apply_batch
+from polylogue.projections.batches import Applied, apply_batch, apply_together
 from polylogue.projections.checkpoints import (
     Checkpoint,
     CheckpointRefusedError,
@@ -135,9 +135,11 @@ class Follower(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         except KafkaError as error:
             await self._kafka.wait(error)
             return
-        for place, records in batches.items():
+        if batches:
             self._kafka.over()
-            await self._apply(consumer, place, records)
+        if not await self._apply_together(batches):
+            for place, records in batches.items():
+                await self._apply(consumer, place, records)
         for place in self._owned.keys() - batches.keys():
             await self._pass_markers(consumer, place)
         if time.monotonic() >= self._next_report:
@@ -179,6 +181,37 @@ class Follower(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
             else:
                 self._postgres.over()
                 self._owned[place] = checkpoint
+
+    async def _apply_together(self, batches: Mapping[TopicPartition, Sequence[ConsumerRecord]]) -> bool:
+        """All partitions in one transaction. False where one is not as it should be: each is then judged by itself."""
+        if len(batches) < 2:
+            return False
+        before: dict[TopicPartition, Checkpoint] = {}
+        for place, records in batches.items():
+            checkpoint = self._owned.get(place)
+            if checkpoint is None or records[0].offset < checkpoint.next_offset:
+                return False
+            before[place] = checkpoint
+        parts = [
+            (one, batches[place], skipped(self._skips, one.log_id, one.partition))
+            for place, one in before.items()
+        ]
+        try:
+            after = await apply_together(await self._session.connection(), self._projection, parts)
+        except psycopg.Error as error:
+            # Whether it was committed may be unknown: by itself, each partition finds out.
+            await self._postgres.wait(error)
+            return False
+        if after is None:
+            return False
+        self._postgres.over()
+        for (place, former), checkpoint in zip(before.items(), after, strict=True):
+            APPLIED.labels(*self._labels).inc(len(batches[place]))
+            if self._owned.get(place) is former:
+                self._owned[place] = checkpoint
+                self._unreported[place] = checkpoint.next_offset
+                self._attempts.pop(place, None)
+        return True
 
     async def _apply(
         self, consumer: AIOKafkaConsumer, place: TopicPartition, records: Sequence[ConsumerRecord]
