@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Any
 
@@ -13,12 +14,15 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from polylogue.api.auth.rules import is_openai
 from polylogue.api.command_log import KafkaAwayError
 from polylogue.api.hub import LogTruncatedError, NotReadyError
+from polylogue.api.openai.errors import in_openai_form
 from polylogue.infra.logs import get_logger
 from polylogue.media.store import StorageUnavailableError
 
 RETRY_AFTER_S = 2
+Answers = Callable[[Request, Exception], Awaitable[JSONResponse]]
 
 log = get_logger("polylogue.api")
 
@@ -46,16 +50,28 @@ def answer(status: int, code: str, detail: str, **more: Any) -> JSONResponse:
 
 
 def add_error_answers(app: FastAPI) -> None:
-    app.add_exception_handler(ApiError, _api_error)
-    app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(HTTPException, _http_error)
-    app.add_exception_handler(LogTruncatedError, _truncated)
+    def add(error: type[Exception], answers: Answers) -> None:
+        app.add_exception_handler(error, _in_the_callers_form(answers))
+
+    add(ApiError, _api_error)
+    add(RequestValidationError, _invalid)
+    add(HTTPException, _http_error)
+    add(LogTruncatedError, _truncated)
     for away in (KafkaError, KafkaAwayError, NotReadyError):
-        app.add_exception_handler(away, _kafka_away)
+        add(away, _kafka_away)
     for away in (psycopg.OperationalError, psycopg_pool.PoolTimeout, psycopg_pool.PoolClosed):
-        app.add_exception_handler(away, _database_away)
-    app.add_exception_handler(StorageUnavailableError, _storage_away)
-    app.add_exception_handler(Exception, _unexpected)
+        add(away, _database_away)
+    add(psycopg.errors.UndefinedTable, _tables_missing)
+    add(StorageUnavailableError, _storage_away)
+    add(Exception, _unexpected)
+
+
+def _in_the_callers_form(answers: Answers) -> Answers:
+    async def answered(request: Request, error: Exception) -> JSONResponse:
+        response = await answers(request, error)
+        return in_openai_form(response) if is_openai(request.url.path) else response
+
+    return answered
 
 
 async def _api_error(_: Request, error: Exception) -> JSONResponse:
@@ -104,6 +120,13 @@ async def _kafka_away(_: Request, error: Exception) -> JSONResponse:
 async def _database_away(_: Request, error: Exception) -> JSONResponse:
     log.warning("the database does not answer", error=type(error).__name__)
     return answer(503, "database_unavailable", "The database does not answer; nothing was accepted.")
+
+
+async def _tables_missing(_: Request, error: Exception) -> JSONResponse:
+    log.warning("a table is missing", error=type(error).__name__)
+    return answer(
+        503, "tables_missing", "The database lacks a table of this version; run: polylogue tables upgrade."
+    )
 
 
 async def _storage_away(_: Request, error: Exception) -> JSONResponse:
