@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import psycopg
 from psycopg import AsyncConnection
 from psycopg.sql import SQL, Identifier
 
@@ -182,5 +183,9 @@ async def reset(
                 await connection.execute(SQL("TRUNCATE {}").format(Identifier(found.schema_name, table.name)))
             await _order(connection, found)
         return Reset(name, found.version)
+    except psycopg.errors.LockNotAvailable:
+        raise OperationRefusedError(
+            f"The tables of {name} could not be emptied: somebody reads or writes them for seconds; try again."
+        ) from None
     finally:
         await session.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import psycopg
@@ -12,7 +13,7 @@ import pytest
 
 from polylogue.infra.postgres import connection_string
 from polylogue.infra.settings import Settings
-from polylogue.projections.batches import apply_batch
+from polylogue.projections.batches import apply_batch, apply_together
 from polylogue.projections.catalogue import PROJECTIONS
 from polylogue.projections.checkpoints import PartitionLostError, take
 from polylogue.projections.log_heads import LogHead
@@ -88,3 +89,34 @@ async def test_batches_of_any_size_give_the_same_rows(
         built.append(tables(target))
 
     assert built[0] == built[1]
+
+
+@pytest.mark.parametrize("projection", PROJECTIONS, ids=lambda projection: projection.name)
+async def test_batches_of_several_partitions_are_written_together_or_not_at_all(
+    prepared: Settings, projection: Projection
+) -> None:
+    records = [_records(sample_story(f"c{partition}")) for partition in range(2)]
+    heads = [LogHead("conversation-events", partition, 0, 1000, "aaaa") for partition in range(2)]
+    async with connected(prepared) as connection:
+        checkpoints = [await take(connection, projection, head) for head in heads]
+        nothing = tables(prepared), ends(prepared)
+        garbled = [*records[1][:5], Recorded(6, b"not json")]
+        stale = replace(checkpoints[1], next_offset=7)
+        for amiss in ((checkpoints[1], garbled), (stale, records[1])):
+            together = [(checkpoints[0], records[0], frozenset()), (*amiss, frozenset())]
+            assert await apply_together(connection, projection, together) is None
+            assert (tables(prepared), ends(prepared)) == nothing
+
+        together = [(one, many, frozenset({3})) for one, many in zip(checkpoints, records, strict=True)]
+        reached = await apply_together(connection, projection, together)
+    assert reached is not None
+    assert [one.next_offset for one in reached] == [many[-1].offset + 1 for many in records]
+    together_rows = tables(prepared)
+
+    apart = prepared.model_copy(update={"database_schema": f"s{secrets.token_hex(4)}"})
+    upgrade(apart)
+    async with connected(apart) as connection:
+        for head, many in zip(heads, records, strict=True):
+            checkpoint = await take(connection, projection, head)
+            await apply_batch(connection, projection, checkpoint, many, skips=frozenset({3}))
+    assert tables(apart) == together_rows
