@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ from tempfile import TemporaryDirectory
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
-from tests.support.whole_run import Run, polylogue, start
+from tests.support.whole_run import Address, polylogue, start
 
 ROOT = Path(__file__).parents[2]
 CHROMIUM_FLAGS = [
@@ -27,8 +28,12 @@ PATIENCE_MS = 30_000
 
 
 @pytest.fixture(scope="session")
-def whole() -> Iterator[Run]:
-    """Everything that `make run` starts, the built UI included, with simulated models."""
+def whole() -> Iterator[Address]:
+    """Everything that `make run` starts, the built UI included, with simulated models. `WHOLE_RUN_URL` names one that
+    runs already, for who works on the UI."""
+    if running := os.environ.get("WHOLE_RUN_URL"):
+        yield Address(running)
+        return
     assert (ROOT / "web" / "dist" / "index.html").is_file(), "The web UI is not built; run: make web"
     with TemporaryDirectory(prefix="polylogue-browser-", ignore_cleanup_errors=True) as directory:
         data_dir = Path(directory) / "data"
@@ -50,7 +55,7 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def context(browser: Browser, whole: Run) -> Iterator[BrowserContext]:
+def context(browser: Browser, whole: Address) -> Iterator[BrowserContext]:
     made = browser.new_context(base_url=whole.url, viewport={"width": 1400, "height": 900})
     made.set_default_timeout(PATIENCE_MS)
     made.grant_permissions(["clipboard-read", "clipboard-write"])

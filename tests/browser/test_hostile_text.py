@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page, Request
 
 from tests.browser.steps import answer, ask, wait_for
-from tests.support.whole_run import Run
+from tests.support.whole_run import Address
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 
@@ -32,7 +32,7 @@ CORPUS = [
 ]
 
 
-def test_nothing_that_is_written_runs_or_asks_for_anything(page: Page, whole: Run) -> None:
+def test_nothing_that_is_written_runs_or_asks_for_anything(page: Page, whole: Address) -> None:
     asked: list[str] = []
 
     def note(request: Request) -> None:

@@ -27,17 +27,28 @@ FOREIGN = ("KAFKA_", "DATABASE_", "S3_", "AWS_", "OPENROUTER_", "POLYLOGUE_", "P
 
 
 @dataclass
-class Run:
-    """A running `polylogue run`."""
+class Address:
+    """Where the API of a running system answers."""
 
-    process: subprocess.Popen[str]
     url: str
-    data_dir: Path
-    output: list[str]
 
     def get(self, path: str) -> Any:
         with urllib.request.urlopen(self.url + path, timeout=10) as answer:
             return json.load(answer)
+
+    def text(self, path: str) -> str:
+        with urllib.request.urlopen(self.url + path, timeout=10) as answer:
+            found: bytes = answer.read()
+        return found.decode()
+
+
+@dataclass
+class Run(Address):
+    """A running `polylogue run`."""
+
+    process: subprocess.Popen[str]
+    data_dir: Path
+    output: list[str]
 
     def stop(self, number: signal.Signals) -> int:
         self.process.send_signal(number)
@@ -85,7 +96,7 @@ def start(data_dir: Path) -> Run:
         line = lines.get(timeout=max(deadline - time.monotonic(), 0.1))
         assert line is not None, "\n".join([*output, *logs(data_dir)])
         output.append(line)
-    return Run(process, f"http://127.0.0.1:{port}", data_dir, output)
+    return Run(f"http://127.0.0.1:{port}", process, data_dir, output)
 
 
 def logs(data_dir: Path) -> list[str]:

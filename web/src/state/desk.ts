@@ -1,4 +1,5 @@
 // The turns that this page reads, by conversation: they go on while one looks at another page.
+import { browser, type Shared } from "./browser";
 import { LiveTurn, type Live } from "./live";
 import { Cell, type Schedule } from "./store";
 import { EMPTY, type Turn } from "./turn";
@@ -11,7 +12,10 @@ type Turns = Readonly<Record<string, LiveTurn>>;
 export class Desk {
   readonly turns: Cell<Turns>;
 
-  constructor(private readonly schedule?: Schedule) {
+  constructor(
+    private readonly shared: () => Shared,
+    private readonly schedule?: Schedule,
+  ) {
     this.turns = schedule ? new Cell<Turns>({}, schedule) : new Cell<Turns>({});
   }
 
@@ -23,12 +27,14 @@ export class Desk {
     key: string,
     { onto = EMPTY, onBegun }: { onto?: Turn; onBegun?: (conversationId: string) => void } = {},
   ): Promise<Live> {
-    const turn = new LiveTurn(onto.turnId === "" ? EMPTY : { ...onto, complete: false, error: null }, undefined, this.schedule);
+    const seed = onto.turnId === "" ? EMPTY : { ...onto, complete: false, error: null };
+    const turn = this.#live(seed);
     this.#put(under, turn);
     const unsubscribe = turn.live.subscribe(() => {
-      const { conversationId } = turn.live.get().turn;
-      if (conversationId === "") return;
+      const { conversationId, turnId, cursor } = turn.live.get().turn;
+      if (conversationId === "" || cursor === onto.cursor) return;
       unsubscribe();
+      this.shared().tell(conversationId, turnId);
       if (under === NEW) this.#name(turn, conversationId);
       onBegun?.(conversationId);
     });
@@ -36,11 +42,16 @@ export class Desk {
     return turn.live.get();
   }
 
-  /** Reads a turn that runs already; at once over where it is read. */
-  async follow(conversationId: string, turnId: string): Promise<void> {
+  /**
+   * Reads a turn that runs already; at once over where it is read. `anew`: it, or a further round of it, has just begun,
+   * so that what is read here of another turn is history.
+   */
+  async follow(conversationId: string, turnId: string, anew = false): Promise<void> {
     const known = this.turns.get()[conversationId]?.live.get();
-    if (known && (known.turn.turnId === turnId || known.link !== "ended")) return;
-    const turn = new LiveTurn(EMPTY, undefined, this.schedule);
+    const running = known !== undefined && known.link !== "ended";
+    const same = known?.turn.turnId === turnId;
+    if (anew ? running && same : running || same) return;
+    const turn = this.#live(EMPTY);
     this.#put(conversationId, turn);
     await turn.follow(conversationId, turnId);
   }
@@ -49,6 +60,10 @@ export class Desk {
   clear(under: string): void {
     this.turns.get()[under]?.leave();
     this.turns.set(without(this.turns.get(), under));
+  }
+
+  #live(seed: Turn): LiveTurn {
+    return new LiveTurn(this.shared().read, seed, undefined, this.schedule);
   }
 
   #put(under: string, turn: LiveTurn): void {
@@ -66,4 +81,4 @@ function without(turns: Turns, name: string): Turns {
   return Object.fromEntries(Object.entries(turns).filter(([one]) => one !== name));
 }
 
-export const desk = new Desk();
+export const desk = new Desk(browser);

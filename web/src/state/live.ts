@@ -1,5 +1,6 @@
 // A turn that runs now, outside React: reads its stream, reduces it, and tells whoever looks once a painted frame.
-import { ask, follow, type Link, type StreamHooks } from "../client/stream";
+import { ApiError } from "../client/errors";
+import { ask, type Link, type Read, type StreamHooks } from "../client/stream";
 import type { PlacedEvent } from "../types/api";
 import { Cell, type Schedule } from "./store";
 import { apply, EMPTY, type Turn } from "./turn";
@@ -11,6 +12,8 @@ export interface Live {
   readonly problem: string | null;
   /** The refusal's code, where the API gave one. */
   readonly code: string | null;
+  /** What else the refusal says: of a quota what, how much, and when it begins anew. */
+  readonly told: unknown;
 }
 
 export class LiveTurn {
@@ -19,23 +22,24 @@ export class LiveTurn {
   readonly #hooks: StreamHooks;
 
   constructor(
+    private readonly read: Read,
     seed: Turn = EMPTY,
     private readonly now: () => number = Date.now,
     schedule?: Schedule,
   ) {
-    const first: Live = { turn: seed, link: "connecting", problem: null, code: null };
+    const first: Live = { turn: seed, link: "connecting", problem: null, code: null, told: null };
     this.live = schedule ? new Cell<Live>(first, schedule) : new Cell<Live>(first);
     this.#hooks = { onLink: (link) => this.live.set({ ...this.live.get(), link }) };
   }
 
   /** Sends a prompt, a retry or a further model, and reads to the end of the turn. What goes wrong is in `live`. */
   ask(path: string, body: unknown, key: string): Promise<void> {
-    return this.#read(ask(path, body, key, this.#over.signal, this.#hooks));
+    return this.#read(ask(path, body, key, this.#over.signal, this.#hooks, this.read));
   }
 
   /** Goes on with a turn that runs already. */
   follow(conversationId: string, turnId: string): Promise<void> {
-    return this.#read(follow({ conversationId, turnId }, this.#over.signal, this.#hooks));
+    return this.#read(this.read({ conversationId, turnId }, this.#over.signal, this.#hooks));
   }
 
   /** Reads no more; the models go on. */
@@ -51,8 +55,8 @@ export class LiveTurn {
       }
     } catch (error) {
       const problem = error instanceof Error ? error.message : "Something went wrong; reload the page.";
-      const code = error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : null;
-      this.live.set({ ...this.live.get(), link: "ended", problem, code });
+      const code = error instanceof ApiError ? error.code : null;
+      this.live.set({ ...this.live.get(), link: "ended", problem, code, told: error instanceof ApiError ? error.body : null });
     }
   }
 }

@@ -4,6 +4,7 @@ import { useEffect, useMemo, useSyncExternalStore } from "react";
 import { conversation } from "../../client/conversations";
 import { newKey } from "../../client/key";
 import { ApiError } from "../../client/errors";
+import { browser } from "../../state/browser";
 import { desk, NEW } from "../../state/desk";
 import type { Live } from "../../state/live";
 import { fromStored } from "../../state/stored";
@@ -29,6 +30,8 @@ export function useConversation(id: string | undefined): Shown {
     queryKey: ["conversation", id],
     queryFn: () => conversation(id ?? ""),
     enabled: id !== undefined,
+    // The tables are behind the stream by a moment; what ended meanwhile is found by looking again.
+    refetchInterval: ({ state }) => (state.data?.turns.some((turn) => !turn.finished) ? 5_000 : false),
     retry: (count, error) => !(error instanceof ApiError && error.status < 500) && count < 5,
   });
   const read = useSyncExternalStore(desk.turns.subscribe, desk.turns.get)[id ?? NEW];
@@ -40,10 +43,24 @@ export function useConversation(id: string | undefined): Shown {
 
   // A reload or another tab: the turn that runs is read from its start, by which nothing of it is missed.
   const unfinished = turns.find((turn) => !turn.complete)?.turnId;
+  const reading = live !== null && live.link !== "ended";
   useEffect(() => {
-    if (!id || !unfinished) return;
+    if (!id || !unfinished || reading) return;
     void desk.follow(id, unfinished).then(() => queries.invalidateQueries({ queryKey: ["conversation", id] }));
-  }, [id, unfinished, queries]);
+  }, [id, unfinished, reading, queries]);
+
+  // A turn that was begun in another tab is shown here too.
+  useEffect(
+    () =>
+      browser().onBegan((conversationId, turnId) => {
+        void queries.invalidateQueries({ queryKey: ["conversations"] });
+        if (conversationId !== id) return;
+        void desk
+          .follow(conversationId, turnId, true)
+          .then(() => queries.invalidateQueries({ queryKey: ["conversation", id] }));
+      }),
+    [id, queries],
+  );
 
   async function ask(path: string, body: unknown, options: Parameters<Shown["ask"]>[2] = {}): Promise<Live> {
     const last = await desk.ask(id ?? NEW, path, body, newKey(), options);
@@ -56,7 +73,7 @@ export function useConversation(id: string | undefined): Shown {
     title: stored.data?.title ?? null,
     turns: merged(turns, live?.turn ?? null),
     live,
-    running: live !== null && live.link !== "ended",
+    running: reading,
     loading: stored.isLoading,
     problem: stored.error?.message ?? null,
     ask,
