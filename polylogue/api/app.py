@@ -12,6 +12,7 @@ from polylogue.api import (
     admin,
     compare_stream,
     conversations,
+    export,
     gallery,
     health,
     media,
@@ -28,6 +29,7 @@ from polylogue.api.auth.cors import add_cors
 from polylogue.api.auth.guard import Guard
 from polylogue.api.body_limit import BodyLimit
 from polylogue.api.errors import add_error_answers
+from polylogue.api.openai import routes as openai
 from polylogue.api.services import running_services
 from polylogue.api.trace import Trace
 from polylogue.api.web_ui import WebUi, built_ui
@@ -60,6 +62,7 @@ def create_app(settings: Settings, operator: admin.ProjectionOperator | None = N
     for routes in (
         compare_stream.router,
         conversations.router,
+        export.router,
         rounds_and_branches.router,
         models.router,
         gallery.router,
@@ -72,6 +75,7 @@ def create_app(settings: Settings, operator: admin.ProjectionOperator | None = N
     ):
         app.include_router(routes, prefix="/api/v1")
         app.include_router(routes, prefix="/api", include_in_schema=False)
+    app.include_router(openai.router)
     ui = built_ui(settings)
     if ui is not None:
         app.mount("/", WebUi(ui, settings))

@@ -69,6 +69,7 @@ class Settings(BaseSettings):
     media_url_mode: UrlMode = "presigned"
     media_url_life_s: Annotated[int, Field(ge=60, le=604_800)] = 3600
     media_proxy: bool = False
+    openai_media: Literal["url", "data"] = "url"
     media_downloads_at_once: Annotated[int, Field(ge=1, le=1000)] = 16
     media_deadline_s: Annotated[float, Field(gt=0)] = 600
     enable_media_responses: bool = True
