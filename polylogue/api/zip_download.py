@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
 import stat
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from itertools import chain
 
 from stream_zip import ZIP_AUTO, MemberFile, stream_zip
 
 from polylogue.api.byte_stream import ByteStream
 from polylogue.api.errors import ApiError, not_found
+from polylogue.api.file_names import saved_as
 from polylogue.api.lineage import Row, family
 from polylogue.api.services import Services
 from polylogue.api.streams import placed
@@ -20,7 +20,7 @@ from polylogue.media.store import StorageUnavailableError
 
 # Media are compressed already. Truly stored entries would need a checksum before their first byte.
 NO_COMPRESSION = 0
-_MODE = stat.S_IFREG | 0o644
+MODE = stat.S_IFREG | 0o644
 _GONE = {"expired": "expired", "deleted": "deleted"}
 
 
@@ -32,24 +32,28 @@ async def zipped(services: Services, owner: str, conversation_id: str) -> ByteSt
     if found is None:
         raise not_found()
     head, turns = found
+    headers = {"Content-Type": "application/zip"} | saved_as(head["title"], "media.zip")
+    return await sent(services, archive(services.reader, head, turns), headers)
+
+
+async def sent(services: Services, made: Generator[bytes], headers: Mapping[str, str]) -> ByteStream:
+    """A file that is made while it is read, by the threads that read objects.
+
+    Raises ApiError 503 where too many files go out at once, and what making its first piece raises.
+    """
     if not await services.downloads.take():
         raise ApiError(
             503, "too_many_downloads", "Too many files are being downloaded; try again in a moment."
         )
-    pieces = services.reader.in_background(archive(services.reader, head, turns))
+    pieces = services.reader.in_background(made)
     try:
         first = await pieces.step()
     except BaseException:  # a client that goes away, too, gives its place back
         pieces.close()
         services.downloads.give_back()
         raise
-    headers = {
-        "Content-Type": "application/zip",
-        "Content-Disposition": f'attachment; filename="{_file_name(head["title"])}"',
-        "Cache-Control": "no-store",
-        "X-Content-Type-Options": "nosniff",
-    }
-    return ByteStream(first or b"", pieces, services.downloads, headers=headers)
+    kept = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+    return ByteStream(first or b"", pieces, services.downloads, headers=kept | dict(headers))
 
 
 def archive(reader: ObjectReader, head: Row, turns: list[Row]) -> Generator[bytes]:
@@ -69,7 +73,19 @@ def _members(
     reader: ObjectReader, head: Row, turns: list[Row], sources: list[Generator[bytes]]
 ) -> Iterator[MemberFile]:
     done: list[tuple[Entry, str | None]] = []
-    for entry in entries_of(turns):
+    yield from files_of(reader, entries_of(turns), done, sources)
+    told = manifest(head, turns, done)
+    yield MANIFEST, head["created_at"], MODE, ZIP_AUTO(len(told)), [told]
+
+
+def files_of(
+    reader: ObjectReader,
+    entries: Iterable[Entry],
+    done: list[tuple[Entry, str | None]],
+    sources: list[Generator[bytes]],
+) -> Iterator[MemberFile]:
+    """The files that are there. `done` is told what came of each entry, `sources` what is being read and to be closed."""
+    for entry in entries:
         if entry.name is None:
             done.append((entry, _GONE.get(entry.about["status"], "not stored")))
             continue
@@ -85,11 +101,4 @@ def _members(
             continue
         done.append((entry, None))
         method = ZIP_AUTO(entry.size_bytes, level=NO_COMPRESSION)
-        yield entry.name, entry.at, _MODE, method, chain([first], source)
-    told = manifest(head, turns, done)
-    yield MANIFEST, head["created_at"], _MODE, ZIP_AUTO(len(told)), [told]
-
-
-def _file_name(title: str) -> str:
-    plain = re.sub(r"[^A-Za-z0-9 ._-]+", "", title).strip(" .")[:60]
-    return f"{plain or 'conversation'} media.zip"
+        yield entry.name, entry.at, MODE, method, chain([first], source)
