@@ -22,7 +22,7 @@ from polylogue.projections.checkpoints import (
     advance,
     take,
 )
-from polylogue.projections.group import group_consumer
+from polylogue.projections.group import group_consumer, lag, leave_group, report
 from polylogue.projections.log_heads import read_heads
 from polylogue.projections.metrics import APPLIED, LAG, STOPPED
 from polylogue.projections.patience import Patience
@@ -36,7 +36,6 @@ POLL_MS = 100  # records end the wait at once; this is how soon a new assignment
 BATCH_RECORDS = 2000
 ATTEMPTS = 3  # for a record that cannot be applied, before its partition stops
 REPORT_INTERVAL_S = 1.0  # the group's offsets are for lag monitoring only
-LEAVE_TIMEOUT_S = 5.0
 
 log = get_logger(__name__)
 
@@ -303,12 +302,7 @@ class Follower(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
             offset=refusal.offset,
             reason=refusal.reason,
         )
-        try:
-            async with self._session.transaction() as connection:
-                await remember_stop(connection, self._projection, place.partition, refusal)
-        except psycopg.Error as error:
-            # It is for those who ask; the alarm has been raised.
-            self._log.warning("stop_not_recorded", reason=type(error).__name__)
+        await remember_stop(self._session, self._projection, place.partition, refusal, self._log)
         if place in consumer.assignment():
             consumer.seek(place, refusal.offset)  # a paused partition without a position would be an error
             consumer.pause(place)
@@ -317,26 +311,15 @@ class Follower(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         """Commits the group's offsets, by which others see the lag; nothing is lost if that fails."""
         self._next_report = time.monotonic() + REPORT_INTERVAL_S
         offsets, self._unreported = self._unreported, {}
-        LAG.labels(*self._labels).set(
-            sum(
-                max(0, (consumer.highwater(place) or 0) - checkpoint.next_offset)
-                for place, checkpoint in self._owned.items()
-                if place in consumer.assignment()
-            )
-        )
-        if offsets:
-            try:
-                await asyncio.wait_for(consumer.commit(offsets), LEAVE_TIMEOUT_S)
-            except (KafkaError, TimeoutError) as error:
-                self._log.debug("lag_not_reported", reason=type(error).__name__)
+        positions = {place: checkpoint.next_offset for place, checkpoint in self._owned.items()}
+        LAG.labels(*self._labels).set(lag(consumer, positions))
+        await report(consumer, offsets, self._log)
 
     async def _leave(self, consumer: AIOKafkaConsumer | None) -> None:
         try:
             if consumer is not None:
                 await self._report(consumer)
-                await asyncio.wait_for(consumer.stop(), LEAVE_TIMEOUT_S)
-        except TimeoutError:
-            self._log.warning("group_not_left", reason="the broker did not answer in time")
+                await leave_group(consumer, self._log)
         finally:
             await self._session.close()
             self._forget_all()

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from aiokafka import AIOKafkaConsumer
+import asyncio
+from collections.abc import Mapping
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
+from aiokafka.errors import KafkaError
+from structlog.stdlib import BoundLogger
 
 from polylogue.infra.kafka import client_options
 from polylogue.infra.settings import Settings
 from polylogue.projections.protocol import Projection
 
 FETCH_MAX_WAIT_MS = 50  # a partition after a seek waits out the fetch under way
+ANSWER_WITHIN_S = 5.0  # nothing of what the broker is asked here is worth waiting for longer
 
 
 def group_id(settings: Settings, projection: Projection) -> str:
@@ -32,3 +38,31 @@ def group_consumer(settings: Settings, projection: Projection) -> AIOKafkaConsum
         heartbeat_interval_ms=1000,
         fetch_max_wait_ms=FETCH_MAX_WAIT_MS,
     )
+
+
+def lag(consumer: AIOKafkaConsumer, positions: Mapping[TopicPartition, int]) -> int:
+    """Records before the positions, by what the broker last said."""
+    assigned = consumer.assignment()
+    return sum(
+        max(0, (consumer.highwater(place) or 0) - offset)
+        for place, offset in positions.items()
+        if place in assigned
+    )
+
+
+async def report(consumer: AIOKafkaConsumer, offsets: Mapping[TopicPartition, int], log: BoundLogger) -> None:
+    """Commits the group's offsets, by which others see the lag; nothing is lost if that fails."""
+    if not offsets:
+        return
+    try:
+        await asyncio.wait_for(consumer.commit(dict(offsets)), ANSWER_WITHIN_S)
+    except (KafkaError, TimeoutError) as error:
+        log.debug("lag_not_reported", reason=type(error).__name__)
+
+
+async def leave_group(consumer: AIOKafkaConsumer, log: BoundLogger) -> None:
+    """So that the others need not wait for its session's end."""
+    try:
+        await asyncio.wait_for(consumer.stop(), ANSWER_WITHIN_S)
+    except TimeoutError:
+        log.warning("group_not_left", reason="the broker did not answer in time")
