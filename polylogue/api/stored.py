@@ -9,6 +9,7 @@ from psycopg.rows import dict_row
 from polylogue.api import keyset
 from polylogue.api.framing import UrlFor
 from polylogue.api.lineage import Row, family
+from polylogue.api.remarks import add_remarks
 from polylogue.api.submissions import Pool
 from polylogue.api.times import timed
 
@@ -40,9 +41,10 @@ async def conversation(
     """With the turns that it shares with its parents, which are marked as `inherited`."""
     async with pool.connection() as connection:
         found = await family(connection, owner, conversation_id)
-    if found is None:
-        return None
-    head, turns = found
+        if found is None:
+            return None
+        head, turns = found
+        await add_remarks(connection, owner, turns)
     told = {name: value for name, value in head.items() if name not in ("generation", "deleted")}
     return _listed(told) | {
         "turns": [

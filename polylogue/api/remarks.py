@@ -1,0 +1,51 @@
+"""What is to be said of a conversation's answers beside what they hold: how they were rated, and which media there are not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from psycopg import AsyncConnection
+from psycopg.rows import dict_row
+
+from polylogue.api.lineage import Row
+from polylogue.api.media_rows import explained
+
+_RATED = """
+    SELECT turn_id, response_id, won, thumbs_up, thumbs_down FROM answer_ratings
+    WHERE turn_id = ANY(%(turns)s) AND owner_id = %(owner)s AND won + thumbs_up + thumbs_down > 0
+"""
+_MISSING = """
+    SELECT media_id, response_id, media_type AS type, status, reason, message FROM media_objects
+    WHERE turn_id = ANY(%(turns)s) AND owner_id = %(owner)s AND status NOT IN ('stored', 'generating', 'uploading')
+    ORDER BY response_id, position, media_id
+"""
+
+
+async def add_remarks(connection: AsyncConnection[Any], owner: str, turns: list[Row]) -> None:
+    """Gives each turn its `rating` (null where there is none), and each message its `missing_media`."""
+    values = {"turns": [turn["turn_id"] for turn in turns], "owner": owner}
+    async with connection.cursor(row_factory=dict_row) as rows:
+        rated = await (await rows.execute(_RATED, values)).fetchall()
+        missing = await (await rows.execute(_MISSING, values)).fetchall()
+    ratings = ratings_of(rated)
+    by_message: dict[str, list[Row]] = {}
+    for row in missing:
+        told = row | {"message": explained(row)}
+        by_message.setdefault(told.pop("response_id"), []).append(told)
+    for turn in turns:
+        turn["rating"] = ratings.get(turn["turn_id"])
+        for message in turn["messages"]:
+            message["missing_media"] = by_message.get(message["message_id"], [])
+
+
+def ratings_of(rows: Iterable[Row]) -> dict[str, Row]:
+    """By turn, as `PUT …/rating` takes them."""
+    found: dict[str, Row] = {}
+    for row in rows:
+        rating = found.setdefault(row["turn_id"], {"best_response_id": None, "thumbs": {}})
+        if row["won"]:
+            rating["best_response_id"] = row["response_id"]
+        if row["thumbs_up"] or row["thumbs_down"]:
+            rating["thumbs"][row["response_id"]] = "up" if row["thumbs_up"] else "down"
+    return found
