@@ -19,9 +19,11 @@ from polylogue.api import (
     models,
     rounds_and_branches,
     search,
+    share,
     stats,
     usage,
 )
+from polylogue.api.ai_sdk import routes as ai_sdk
 from polylogue.api.attachments import most_body_bytes
 from polylogue.api.auth import routes as sign_in
 from polylogue.api.auth.access import Access
@@ -63,6 +65,7 @@ def create_app(settings: Settings, operator: admin.ProjectionOperator | None = N
         compare_stream.router,
         conversations.router,
         export.router,
+        share.router,
         rounds_and_branches.router,
         models.router,
         gallery.router,
@@ -72,6 +75,7 @@ def create_app(settings: Settings, operator: admin.ProjectionOperator | None = N
         stats.router,
         admin.router,
         sign_in.router,
+        ai_sdk.router,
     ):
         app.include_router(routes, prefix="/api/v1")
         app.include_router(routes, prefix="/api", include_in_schema=False)

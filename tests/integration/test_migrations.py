@@ -97,4 +97,4 @@ def test_processes_that_upgrade_at_once_take_turns(settings: Settings) -> None:
             done.result()
 
     with psycopg.connect(connection_string(settings)) as connection:
-        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("0007",)]
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("0008",)]
