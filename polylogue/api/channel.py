@@ -8,6 +8,7 @@ from typing import Protocol
 
 from polylogue.api.cursor import Cursor, Place
 from polylogue.api.framing import UrlFor, frames_of
+from polylogue.api.live import Audiences
 from polylogue.api.snapshot import Contents
 from polylogue.api.window import Encoded, Window, encode
 from polylogue.schemas.codec import Garbage, NewerVersion, UnknownType, event_codec
@@ -92,6 +93,7 @@ class Channel:
         self.loading: asyncio.Task[None] | None = None
         self._waiters: set[asyncio.Future[None]] = set()
         self.backfills: dict[tuple[int, int], asyncio.Task[list[Encoded]]] = {}
+        self.audiences: Audiences = {}
         self._reduction = reduction
         self._waiting: list[Record] | None = None
 
@@ -113,7 +115,6 @@ class Channel:
         waiting, self._waiting = self._waiting or [], None
         for record in waiting:
             self.apply(record)
-        self.wake()
 
     def take(self, record: Record) -> bool:
         """A record of the tail; returns whether it was applied at once."""
@@ -133,6 +134,19 @@ class Channel:
         self._waiters.add(waiter)
         waiter.add_done_callback(self._waiters.discard)
         return waiter
+
+    def deliver(self, now: float) -> tuple[int, int]:
+        """Writes what is new to the live streams; returns the frames and bytes handed over."""
+        frames = size = 0
+        for audience in list(self.audiences.values()):
+            turn = self.state.turns.get(audience.turn_id or "")
+            over = audience.turn_id is not None and (
+                self.state.deleted or (turn is not None and turn.finished)
+            )
+            more, bytes_ = audience.deliver(self.window, may_be_over=over, now=now)
+            frames += more
+            size += bytes_
+        return frames, size
 
     def wake(self) -> None:
         """Once for all frames of a batch."""

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from polylogue.api.channel import Channel, Record, Reduction, Skipped
 from polylogue.api.cursor import Cursor
 from polylogue.api.framing import UrlFor
+from polylogue.api.live import LiveStreams
 from polylogue.api.snapshot import Contents, Told, running, standing_at
 from polylogue.api.window import Encoded
 
@@ -48,6 +49,8 @@ class Hub:
         url_for: UrlFor,
         skipped: Skipped = lambda _reason: None,
         caught_up: Callable[[], None] = lambda: None,
+        delivered: Callable[[int, int], None] = lambda _frames, _bytes: None,
+        cut: Callable[[str], None] = lambda _reason: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.log_ids: dict[int, str] = {}
@@ -56,7 +59,8 @@ class Hub:
         self._channels: dict[bytes, Channel] = {}
         self._awaited: dict[asyncio.Future[None], tuple[int, int]] = {}
         self._read, self._url_for, self._skipped, self._caught_up = read, url_for, skipped, caught_up
-        self._clock = clock
+        self._clock, self._delivered = clock, delivered
+        self.live = LiveStreams(clock, cut=cut)
 
     @property
     def ready(self) -> bool:
@@ -87,7 +91,7 @@ class Hub:
         if records:
             self.positions[partition] = records[-1].offset + 1
         for channel in touched.values():
-            channel.wake()
+            self._bring(channel)
         for waiter, (awaited, offset) in self._awaited.items():
             if awaited == partition and offset < self.positions[partition] and not waiter.done():
                 waiter.set_result(None)
@@ -172,8 +176,14 @@ class Hub:
     def stop(self) -> None:
         """Every subscriber is sent off with a cursor."""
         self.stopping = True
+        self.live.stop()
         for channel in self._channels.values():
             channel.wake()
+
+    def _bring(self, channel: Channel) -> None:
+        channel.wake()
+        if channel.audiences:
+            self._delivered(*channel.deliver(self._clock()))
 
     def now(self) -> float:
         return self._clock()
@@ -204,6 +214,7 @@ class Hub:
             raise
         channel.loading = None
         channel.release()
+        self._bring(channel)
 
     async def _frames(self, channel: Channel, start: int, stop: int) -> list[Encoded]:
         self._caught_up()

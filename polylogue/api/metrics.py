@@ -15,6 +15,15 @@ class Metrics:
         self.frames = Counter(
             "polylogue_api_frames_sent", "Frames written to subscribers.", registry=self.registry
         )
+        self.bytes = Counter(
+            "polylogue_api_bytes_sent", "Bytes of frames written to live streams.", registry=self.registry
+        )
+        self.cuts = Counter(
+            "polylogue_api_streams_cut",
+            "Streams that were ended with a `gap`, by reason.",
+            ["reason"],
+            registry=self.registry,
+        )
         self.skipped = Counter(
             "polylogue_api_records_skipped",
             "Records of the event log that could not be shown.",
@@ -27,3 +36,7 @@ class Metrics:
         self.commands = Counter(
             "polylogue_api_commands", "Commands by what became of them.", ["outcome"], registry=self.registry
         )
+
+    def delivered(self, frames: int, size: int) -> None:
+        self.frames.inc(frames)
+        self.bytes.inc(size)

@@ -39,6 +39,7 @@ from polylogue.media.urls_cloudfront import CloudFrontUrls
 EVICT_EVERY_S = 10.0
 FORGET_EVERY_S = 3600.0
 CLOSE_S = 2.0  # of the ten that a process has to end
+GUEST_URL_LIFE_S = 120
 ANSWER_S = 1.5  # whoever asks for readiness waits two seconds
 
 log = get_logger("polylogue.api")
@@ -55,12 +56,15 @@ class Services:
     attachments: Attachments
     metrics: Metrics
     url_for: UrlFor
+    url_for_guests: UrlFor  # ends sooner: a link that is revoked must not live on in what it gave out
     reader: ObjectReader
     downloads: Downloads
     quotas: Quotas | None
     tail: asyncio.Task[None] | None = None
     tail_waits_for: str | None = "the event log is not read yet"
     background: set[asyncio.Task[None]] = field(default_factory=set)
+    # Whoever makes a link holds a connection while its event is awaited; the others are for readers.
+    sharing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
 
     def partition_of(self, conversation_id: str) -> int:
         """Raises NotReadyError."""
@@ -130,6 +134,8 @@ async def running_services(settings: Settings) -> AsyncIterator[Services]:
         url_for=url_for,
         skipped=lambda reason: metrics.skipped.labels(reason).inc(),
         caught_up=metrics.catch_ups.inc,
+        delivered=metrics.delivered,
+        cut=lambda reason: metrics.cuts.labels(reason).inc(),
     )
     store = ObjectStore.from_settings(settings)
     services = Services(
@@ -142,6 +148,7 @@ async def running_services(settings: Settings) -> AsyncIterator[Services]:
         attachments=Attachments(settings, store),
         metrics=metrics,
         url_for=url_for,
+        url_for_guests=media_urls(settings.model_copy(update={"media_url_life_s": GUEST_URL_LIFE_S})),
         reader=ObjectReader.from_settings(settings),
         downloads=Downloads(settings.media_downloads_at_once),
         quotas=quotas,
@@ -154,16 +161,17 @@ async def running_services(settings: Settings) -> AsyncIterator[Services]:
     await services.pool.open(wait=False)
     services.tail = asyncio.create_task(run_tail(settings, topic, hub, readers, explain))
     sweep = asyncio.create_task(_evict(hub))
+    keeping = asyncio.create_task(hub.live.keep_alive(settings.sse_keepalive_s))
     forgetting = asyncio.create_task(_forget(services.pool))
     try:
         yield services
     finally:
         hub.stop()
-        for task in (services.tail, sweep, forgetting):
+        for task in (services.tail, sweep, keeping, forgetting):
             task.cancel()
         try:
             async with asyncio.timeout(CLOSE_S):
-                await asyncio.gather(services.tail, sweep, forgetting, return_exceptions=True)
+                await asyncio.gather(services.tail, sweep, keeping, forgetting, return_exceptions=True)
                 await asyncio.gather(readers.close(), services.commands.close())
         except TimeoutError:
             log.warning("Kafka clients did not close in time")

@@ -8,10 +8,13 @@ from collections.abc import Mapping
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from polylogue.api.connection import CONNECTION, Connection
+from polylogue.api.live import LiveStream
 from polylogue.api.metrics import Metrics
 from polylogue.api.subscription import Subscription
 
 WRITE_S = 60.0  # a client that takes nothing for so long is gone, whatever its socket says
+# The end of a stream is the end of its connection: what would be left of it is not worth a reader's while.
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
@@ -29,29 +32,45 @@ class EventStream(Response):
         preamble: bytes = b"",
         status_code: int = 200,  # FastAPI reads the default here for its OpenAPI document
     ) -> None:
-        super().__init__(status_code=status_code, headers=HEADERS | dict(headers or {}))
+        super().__init__(
+            status_code=status_code, headers=HEADERS | {"Connection": "close"} | dict(headers or {})
+        )
         del self.headers["content-length"]
         self._subscription, self._metrics, self._preamble = subscription, metrics, preamble
 
-    async def __call__(
-        self,
-        scope: Scope,  # noqa: ARG002 (ASGI's signature)
-        receive: Receive,
-        send: Send,
-    ) -> None:
-        gone = asyncio.create_task(self._until_gone(receive))
-        try:
-            with self._subscription, self._metrics.subscribers.track_inprogress():
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        connection: Connection | None = scope.get(CONNECTION)
+        with self._subscription, self._metrics.subscribers.track_inprogress():
+            try:
                 await send(
                     {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
                 )
-                if self._preamble:
-                    await _write(send, self._preamble)
-                async for chunk in self._subscription.chunks():
-                    await _write(send, chunk)
+                # Layers between may hold the head back until there is a body.
+                await _write(send, self._preamble)
+                if connection is not None and connection.begun:
+                    await self._live(connection, receive)
+                else:
+                    await self._pulled(receive, send)
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
-        except (OSError, TimeoutError):
-            return  # nobody is there to be told; the connection goes with the request
+            except (OSError, TimeoutError):
+                return  # nobody is there to be told; the connection goes with the request
+
+    async def _live(self, connection: Connection, receive: Receive) -> None:
+        """The tail writes to the socket; here is only waited for the end, which the connection tells."""
+        stream = LiveStream(self._subscription, connection, self._subscription.live)
+        try:
+            stream.start()
+            while (await receive())["type"] != "http.disconnect":
+                pass
+        finally:
+            stream.leave()
+
+    async def _pulled(self, receive: Receive, send: Send) -> None:
+        """For servers that show no socket."""
+        gone = asyncio.create_task(self._until_gone(receive))
+        try:
+            async for chunk in self._subscription.chunks():
+                await _write(send, chunk)
         finally:
             gone.cancel()
 

@@ -12,6 +12,7 @@ from polylogue.api.channel import Channel
 from polylogue.api.cursor import Cursor, CursorError
 from polylogue.api.errors import ApiError, not_found
 from polylogue.api.hub import LogTruncatedError, NotReadyError
+from polylogue.api.live import retry_hint
 from polylogue.api.places import ConversationPlace, locate
 from polylogue.api.projected import until_projected
 from polylogue.api.services import Services
@@ -21,7 +22,6 @@ from polylogue.api.sse import HEADERS, EventStream
 from polylogue.api.subscription import Subscription, gap
 from polylogue.api.window import Form
 
-RETRY_HINT = b"retry: 1000\n\n"  # how long EventSource waits before it comes back, ms
 TABLES_S = 5.0  # the projector is a moment behind the log; more means that it stands still
 SNAPSHOT_TABLES = ("conversations", "conversation_messages")
 _ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
@@ -123,7 +123,7 @@ async def stream(
     headers = {"X-Conversation-Id": conversation_id} | ({"X-Turn-Id": turn_id} if turn_id else {})
     if subscription.over:
         return Response(status_code=204, headers=HEADERS | headers)
-    preamble = RETRY_HINT if form == "events" else b""
+    preamble = retry_hint() if form == "events" else b""
     return EventStream(subscription, services.metrics, headers=headers, preamble=preamble)
 
 

@@ -9,13 +9,11 @@ from typing import Literal, Self
 from polylogue.api.channel import Channel
 from polylogue.api.cursor import Cursor, Place, before
 from polylogue.api.hub import Hub
-from polylogue.api.window import Batch, Encoded, Form, concerns, encode, wire
-from polylogue.schemas.frames import GapFrame, KeepaliveFrame, encode_frame
+from polylogue.api.live import Audiences, LiveStreams
+from polylogue.api.window import KEEPALIVE, Batch, Encoded, Form, Window, concerns, encode, wire
+from polylogue.schemas.frames import GapFrame
 
-KEEPALIVE: dict[Form, bytes] = {
-    "data": b"data: " + encode_frame(KeepaliveFrame()) + b"\n\n",
-    "events": b"event: keepalive\ndata: " + encode_frame(KeepaliveFrame()) + b"\n\n",
-}
+PIECE_BYTES = 64 * 1024  # about what a socket takes at once
 
 
 class Subscription:
@@ -41,8 +39,8 @@ class Subscription:
     ) -> None:
         """`start`: where to begin without a cursor. `turn_round`: the last round of the turn that is known to have been
         asked for, `turn_floor`: a lower bound of its start, where known."""
-        self._hub, self._channel, self._form = hub, channel, form
-        self._turn_id, self._turn_floor, self._turn_round = turn_id, turn_floor, turn_round
+        self._hub, self._channel, self.form = hub, channel, form
+        self.turn_id, self._turn_floor, self._turn_round = turn_id, turn_floor, turn_round
         self._place = after.place if after else Place.before(start)
         self._start = after.start if after else start
         log_id = hub.log_ids.get(channel.partition, "0" * 8)
@@ -75,7 +73,7 @@ class Subscription:
             self._backlog += [
                 frame
                 for frame in frames
-                if self._place < frame.place <= floor and concerns(frame, self._turn_id)
+                if self._place < frame.place <= floor and concerns(frame, self.turn_id)
             ]
             self._place = floor
         self._sequence = self._channel.window.sequence_after(self._place)
@@ -89,13 +87,13 @@ class Subscription:
     def over(self) -> bool:
         """Whether the turn has ended and nothing of it lies after the cursor."""
         return (
-            self._turn_id is not None
+            self.turn_id is not None
             and not self._backlog
             and not self._news().frames
             and (
-                self._channel.turn_finished(self._turn_id, self._turn_floor, self._turn_round)
+                self._channel.turn_finished(self.turn_id, self._turn_floor, self._turn_round)
                 # A prompt that crossed the deletion of its conversation is never begun.
-                or (self._channel.state.deleted and self._turn_id not in self._channel.state.turns)
+                or (self._channel.state.deleted and self.turn_id not in self._channel.state.turns)
             )
         )
 
@@ -105,40 +103,74 @@ class Subscription:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    async def chunks(self) -> AsyncIterator[bytes]:
+    @property
+    def window(self) -> Window:
+        return self._channel.window
+
+    @property
+    def live(self) -> LiveStreams:
+        return self._hub.live
+
+    @property
+    def audiences(self) -> Audiences:
+        return self._channel.audiences
+
+    def next_piece(self) -> tuple[bytes | None, bool]:
+        """What the reader has not had yet, up to some size, and whether it is the last; nothing where there is none."""
         if self._backlog:
-            backlog, self._backlog = self._backlog, []
-            self.last_id = backlog[-1].id
-            self._sent(len(backlog))
-            yield wire(backlog, self._form)
+            piece = _first(self._backlog, PIECE_BYTES)
+            del self._backlog[: len(piece)]
+            self.last_id = piece[-1].id
+            self._sent(len(piece))
+            return wire(piece, self.form), False
+        if self._hub.stopping:
+            return self.gap("shutdown"), True
+        if self._sequence < self._channel.window.base:
+            return self.gap("slow"), True
+        batch = self._news()
+        self._sequence = batch.next_sequence
+        if batch.last_id is None:
+            return None, self.over
+        self.last_id = batch.last_id
+        self._sent(batch.frames)
+        return batch.data, False
+
+    def had_all(self, sequence: int, last_id: str) -> None:
+        """Somebody else has given the reader the window up to `sequence`."""
+        self._sequence, self.last_id = sequence, max(self.last_id, last_id)
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """For whoever pulls: waits for what is new, and for a sign of life where nothing is."""
         while not self._left:
-            if self._hub.stopping:
-                yield self._gap("shutdown")
+            data, over = self.next_piece()
+            if data is not None:
+                yield data
+            if over:
                 return
-            if self._sequence < self._channel.window.base:
-                yield self._gap("slow")
-                return
-            batch = self._news()
-            self._sequence = batch.next_sequence
-            if batch.last_id is not None:
-                self.last_id = batch.last_id
-                self._sent(batch.frames)
-                yield batch.data
+            if data is not None:
                 continue  # more may have come while the bytes went out
-            if self.over:
-                return
             try:
                 self._waiter = self._channel.news()
                 async with asyncio.timeout(self._keepalive_s):
                     await self._waiter
             except TimeoutError:
-                yield KEEPALIVE[self._form]
+                yield KEEPALIVE[self.form]
+
+    def gap(self, reason: Literal["slow", "shutdown"]) -> bytes:
+        return gap(self._channel.conversation_id, reason, self.last_id, self.form, turn_id=self.turn_id)
 
     def _news(self) -> Batch:
-        return self._channel.window.since(self._sequence, self._form, self._turn_id)
+        return self._channel.window.since(self._sequence, self.form, self.turn_id)
 
-    def _gap(self, reason: Literal["slow", "shutdown"]) -> bytes:
-        return gap(self._channel.conversation_id, reason, self.last_id, self._form, turn_id=self._turn_id)
+
+def _first(frames: list[Encoded], most_bytes: int) -> list[Encoded]:
+    """As many as fit, and one at least."""
+    size = 0
+    for number, frame in enumerate(frames):
+        size += len(frame.json)
+        if number and size > most_bytes:
+            return frames[:number]
+    return list(frames)
 
 
 def gap(

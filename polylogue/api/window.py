@@ -7,10 +7,17 @@ from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
 from polylogue.api.cursor import Place
-from polylogue.schemas.frames import PlacedFrame, encode_frame
+from polylogue.schemas.frames import KeepaliveFrame, PlacedFrame, encode_frame
 
 Form = Literal["data", "events"]
 """`data`: nothing but `data:` lines, for compare-stream; `events`: standard SSE with `id:` and `event:`."""
+
+
+# Older clients of the one know no comments; EventSource needs no event to see that the other is alive.
+KEEPALIVE: dict[Form, bytes] = {
+    "data": b"data: " + encode_frame(KeepaliveFrame()) + b"\n\n",
+    "events": b": keepalive\n\n",
+}
 
 
 class Encoded(NamedTuple):
@@ -60,6 +67,7 @@ class Window:
         self._frames: list[Encoded] = []
         self._base = 0  # sequence of the first frame held
         self._bytes = 0
+        self.written = 0  # bytes that were ever appended
         self._most_frames, self._most_bytes = most_frames, most_bytes
         # Subscribers at the same place get the same bytes object; forgotten with the next frame.
         self._joined: dict[tuple[int, Form, str | None], Batch] = {}
@@ -75,7 +83,9 @@ class Window:
     def append(self, frames: Sequence[Encoded]) -> None:
         if frames:
             self._frames.extend(frames)
-            self._bytes += sum(len(frame.json) for frame in frames)
+            size = sum(len(frame.json) for frame in frames)
+            self._bytes += size
+            self.written += size
             self._joined.clear()
 
     def trim(self) -> None:

@@ -356,7 +356,12 @@ async def ended_turn(client: httpx.AsyncClient, wire: Wire) -> Script:
 async def project(settings: Settings, script: Script, log_id: str) -> None:
     """The rows that the projections make of a finished turn."""
     turn, conversation = script.command.turn_id, script.command.conversation_id
-    medium = {"url": "https://old.example/x", "key": "media/image/a/b%2Fc/x.png", "type": "image"}
+    medium = {
+        "url": "https://old.example/x",
+        "key": "media/image/a/b%2Fc/x.png",
+        "type": "image",
+        "status": "stored",
+    }
     async with await psycopg.AsyncConnection.connect(connection_string(settings)) as database:
         await database.execute(
             """INSERT INTO conversations (conversation_id, owner_id, title, pinned, "partition", first_offset,

@@ -15,8 +15,8 @@ from polylogue.api import channel as channels
 from polylogue.api.channel import Reduction
 from polylogue.api.cursor import parse
 from polylogue.api.hub import IDLE_S, Hub, LogTruncatedError, NotReadyError
-from polylogue.api.subscription import KEEPALIVE, Subscription
-from polylogue.api.window import Form
+from polylogue.api.subscription import Subscription
+from polylogue.api.window import KEEPALIVE, Form
 from polylogue.schemas import events
 from polylogue.schemas.codec import event_codec
 from tests.support.turns import CONVERSATION, Written, logs, script
