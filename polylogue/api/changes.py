@@ -108,7 +108,7 @@ async def change_conversation(
     if change.pinned is not None:
         pinned = PinConversation(pinned=change.pinned)
         offsets[ConversationPinned.__name__] = await send(services, owner, conversation_id, pinned)
-    return await _told(services, channel, offsets, ("conversations",))
+    return await told(services, channel, offsets, ("conversations",))
 
 
 async def rate(services: Services, owner: str, conversation_id: str, turn_id: str, rating: Rating) -> bool:
@@ -125,10 +125,10 @@ async def rate(services: Services, owner: str, conversation_id: str, turn_id: st
         raise ApiError(400, "not_in_turn", f"The turn has no response {strangers[0][:100]}.")
     data = RateAnswer(best_response_id=rating.best_response_id, thumbs=rating.thumbs, note=rating.note)
     offset = await send(services, owner, conversation_id, data, turn_id=turn_id)
-    return await _told(services, channel, {AnswerRated.__name__: offset}, ("model_stats",))
+    return await told(services, channel, {AnswerRated.__name__: offset}, ("model_stats",))
 
 
-async def _told(
+async def told(
     services: Services, channel: Channel, offsets: dict[str, int], projections: tuple[str, ...]
 ) -> bool:
     """Whether readers see the events of these commands. Raises ApiError 404 where a deletion was faster."""

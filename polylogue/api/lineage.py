@@ -36,6 +36,11 @@ _TURNS = """
     WHERE conversation_id = ANY(%(conversations)s) AND owner_id = %(owner)s
     ORDER BY coalesce(first_offset, start_offset), turn_id
 """
+_PLACES = """
+    SELECT turn_id, conversation_id FROM conversation_turns
+    WHERE conversation_id = ANY(%(conversations)s) AND owner_id = %(owner)s
+    ORDER BY coalesce(first_offset, start_offset), turn_id
+"""
 _MESSAGES = """
     SELECT message_id, conversation_id, turn_id, role, model_id, content, reasoning, attachments, media_urls, status,
            finish_reason, error_class, error_message, retryable, usage, cost_usd_micros, time_to_first_token_ms,
@@ -62,6 +67,18 @@ async def family(
         turns = await (await rows.execute(_TURNS, values)).fetchall()
         messages = await (await rows.execute(_MESSAGES, values)).fetchall()
     return generations[0], composed(generations, turns, messages)
+
+
+async def shows(connection: AsyncConnection[Any], owner: str, conversation_id: str, message: Row) -> bool:
+    """Whether whoever reads the conversation sees this message, of whichever conversation it is."""
+    async with connection.cursor(row_factory=dict_row) as rows:
+        await rows.execute(_FAMILY, {"conversation": conversation_id, "owner": owner})
+        generations = await rows.fetchall()
+        if not generations:
+            return False
+        values = {"conversations": [one["conversation_id"] for one in generations], "owner": owner}
+        turns = await (await rows.execute(_PLACES, values)).fetchall()
+    return any(turn["messages"] for turn in composed(generations, turns, [message]))
 
 
 def composed(generations: list[Row], turns: Iterable[Row], messages: Iterable[Row]) -> list[Row]:

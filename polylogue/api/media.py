@@ -17,7 +17,7 @@ from polylogue.api.stored import show_medium
 from polylogue.api.times import timed
 
 router = APIRouter(prefix="/media", tags=["media"])
-_ANSWERS: dict[int | str, dict[str, Any]] = {
+FILE_ANSWERS: dict[int | str, dict[str, Any]] = {
     302: {"description": "Where the file is, for a while"},
     206: {"description": "The part that was asked for"},
     304: {"description": "The file is the one that the client has"},
@@ -39,7 +39,7 @@ async def one_medium(services: Working, asking: Asking, media_id: str) -> dict[s
 Version = Annotated[RenditionName, Query(description="which version of the medium")]
 
 
-@router.get("/{media_id}/content", response_class=Response, responses=_ANSWERS)
+@router.get("/{media_id}/content", response_class=Response, responses=FILE_ANSWERS)
 async def content(
     services: Working, asking: Asking, media_id: str, request: Request, rendition: Version = "original"
 ) -> Response:
@@ -47,7 +47,7 @@ async def content(
     return await _content(services, asking.owner, media_id, request, rendition)
 
 
-@router.head("/{media_id}/content", response_class=Response, responses=_ANSWERS)
+@router.head("/{media_id}/content", response_class=Response, responses=FILE_ANSWERS)
 async def content_head(
     services: Working, asking: Asking, media_id: str, request: Request, rendition: Version = "original"
 ) -> Response:
@@ -60,7 +60,7 @@ async def _content(
 ) -> Response:
     file = file_of(await medium(services.pool, owner, media_id), rendition)
     if not services.settings.media_proxy:
-        return redirected(services, file)
+        return redirected(services.url_for, file)
     return await proxied(services, file, request.headers, body=request.method == "GET")
 
 

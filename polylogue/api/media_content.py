@@ -13,6 +13,7 @@ from polylogue.api import byte_range
 from polylogue.api.byte_range import ByteRange, UnsatisfiableError
 from polylogue.api.byte_stream import ByteStream
 from polylogue.api.errors import ApiError
+from polylogue.api.framing import UrlFor
 from polylogue.api.lineage import Row
 from polylogue.api.media_rows import unless_stored
 from polylogue.api.services import Services
@@ -53,10 +54,10 @@ def file_of(row: Row, rendition: RenditionName) -> File:
     raise ApiError(404, "no_rendition", f"This medium has no {rendition}.")
 
 
-def redirected(services: Services, file: File) -> Response:
+def redirected(url_for: UrlFor, file: File) -> Response:
     """A URL that is good for a while; the answer itself is not to be kept."""
     headers = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
-    return RedirectResponse(services.url_for(file.key), status_code=302, headers=headers)
+    return RedirectResponse(url_for(file.key), status_code=302, headers=headers)
 
 
 async def proxied(services: Services, file: File, headers: Headers, *, body: bool) -> Response:
