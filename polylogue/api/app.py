@@ -30,6 +30,8 @@ from polylogue.api.auth.access import Access
 from polylogue.api.auth.cors import add_cors
 from polylogue.api.auth.guard import Guard
 from polylogue.api.body_limit import BodyLimit
+from polylogue.api.caching import EntityTags
+from polylogue.api.compression import Compression
 from polylogue.api.errors import add_error_answers
 from polylogue.api.openai import routes as openai
 from polylogue.api.services import running_services
@@ -83,6 +85,8 @@ def create_app(settings: Settings, operator: admin.ProjectionOperator | None = N
     ui = built_ui(settings)
     if ui is not None:
         app.mount("/", WebUi(ui, settings))
+    app.add_middleware(EntityTags, url_life_s=settings.media_url_life_s)
+    app.add_middleware(Compression)
     app.add_middleware(BodyLimit, most_bytes=most_body_bytes(settings))
     app.add_middleware(Guard, access=access)
     add_cors(app, access.allowed_origins)
