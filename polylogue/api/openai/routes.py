@@ -85,6 +85,14 @@ async def one_model(services: Working, _asking: Asking, model: str) -> dict[str,
     raise ApiError(404, "unknown_model", f"The gateway offers no model named {model[:200]}.")
 
 
+@router.api_route("/{path:path}", methods=["GET", "POST", "DELETE"], include_in_schema=False)
+async def nothing_else(_asking: Asking, path: str) -> None:
+    """What OpenAI has and we have not must not look like a page of the web UI."""
+    raise ApiError(
+        404, "unknown_url", f"There is no /v1/{path[:100]} here; there are chat/completions and models."
+    )
+
+
 def _shown(model: GatewayModel) -> dict[str, Any]:
     return {
         "id": model.id,
