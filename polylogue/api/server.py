@@ -106,9 +106,12 @@ async def serve(
 def _listen(settings: Settings) -> socket.socket:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
-        return socket.create_server(
+        listener = socket.create_server(
             (settings.host, settings.port), family=family, backlog=BACKLOG, reuse_port=False
         )
+        # Its connections inherit it: asyncio sets it for itself only where a socket names its protocol.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return listener
     except OSError as error:
         raise SettingsError(
             f"HOST and PORT cannot be used: {settings.host}:{settings.port} says {error.strerror}."
