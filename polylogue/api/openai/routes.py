@@ -82,7 +82,7 @@ async def one_model(services: Working, _asking: Asking, model: str) -> dict[str,
     for one in await services.models.listed():
         if one.id == model:
             return _shown(one)
-    raise ApiError(404, "unknown_model", f"The gateway offers no model named {model[:200]}.")
+    raise ApiError(404, "model_not_found", f"The gateway offers no model named {model[:200]}.")
 
 
 @router.api_route("/{path:path}", methods=["GET", "POST", "DELETE"], include_in_schema=False)
