@@ -1,11 +1,17 @@
 // Providers and routes. Pages beside the comparison are loaded when they are first opened.
-import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
+import { QueryCache, QueryClient, QueryClientProvider } from "@tanstack/react-query";
 import { lazy, Suspense, type ComponentType } from "react";
 import { BrowserRouter, Route, Routes } from "react-router";
+import { ApiError } from "../client/errors";
 import { ComparePage } from "../features/compare/ComparePage";
 import { Layout } from "./Layout";
 
-const queries = new QueryClient({ defaultOptions: { queries: { staleTime: 10_000 } } });
+/** Who is no longer signed in is asked again who they are. */
+const onError = (error: Error) => {
+  if (error instanceof ApiError && error.status === 401) void queries.invalidateQueries({ queryKey: ["session"] });
+};
+
+const queries: QueryClient = new QueryClient({ queryCache: new QueryCache({ onError }), defaultOptions: { queries: { staleTime: 10_000 } } });
 
 function page(load: () => Promise<ComponentType>) {
   const Page = lazy(async () => ({ default: await load() }));
@@ -19,6 +25,7 @@ function page(load: () => Promise<ComponentType>) {
 const gallery = page(async () => (await import("../features/gallery/GalleryPage")).GalleryPage);
 const search = page(async () => (await import("../features/search/SearchPage")).SearchPage);
 const usage = page(async () => (await import("../features/usage/UsagePage")).UsagePage);
+const shared = page(async () => (await import("../features/share/SharedPage")).SharedPage);
 const settings = page(async () => (await import("../features/settings/SettingsPage")).SettingsPage);
 
 export function App() {
@@ -26,6 +33,7 @@ export function App() {
     <QueryClientProvider client={queries}>
       <BrowserRouter>
         <Routes>
+          <Route path="/shared/:share" element={shared} />
           <Route element={<Layout />}>
             <Route path="/gallery" element={gallery} />
             <Route path="/search" element={search} />

@@ -1,9 +1,13 @@
 // The frame around every page: a way past it, the navigation, and whether the network is there.
 import { useEffect, useState, useSyncExternalStore } from "react";
+import { useQuery } from "@tanstack/react-query";
 import { Outlet } from "react-router";
 import { Sidebar } from "../features/history/Sidebar";
 import { useKept } from "../components/ui/useKept";
 import { paint, type Theme } from "../components/ui/theme";
+import { session } from "../client/session";
+import { Shortcuts } from "../features/shortcuts/Shortcuts";
+import { SignIn } from "../features/signin/SignIn";
 import "./layout.css";
 
 export function Layout() {
@@ -21,6 +25,8 @@ export function Layout() {
     },
     () => navigator.onLine,
   );
+  const who = useQuery({ queryKey: ["session"], queryFn: session, staleTime: 60_000 });
+  if (who.data?.auth === "keys" && who.data.owner === null) return <SignIn />;
   return (
     <div className="layout">
       <a className="skip" href="#main">
@@ -34,6 +40,7 @@ export function Layout() {
       </header>
       <div id="side" className={open ? "side open" : "side"}>
         <Sidebar />
+        <Shortcuts />
       </div>
       <main id="main" tabIndex={-1}>
         {!online && (

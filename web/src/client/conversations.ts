@@ -1,5 +1,5 @@
 // Conversations, models and what a prompt would cost, as the API gives them.
-import type { Conversation, ConversationSummary } from "../types/conversation";
+import type { Conversation, ConversationSummary, Rating } from "../types/conversation";
 import { json } from "./http";
 
 export interface Model {
@@ -51,9 +51,3 @@ export const breakout = (id: string, model: string, turnId: string, key: string)
 
 export const rate = (id: string, turnId: string, body: Rating) =>
   json(`${of(id)}/turns/${encodeURIComponent(turnId)}/rating`, { method: "PUT", body });
-
-export interface Rating {
-  best_response_id?: string | null;
-  thumbs?: Record<string, "up" | "down">;
-  note?: string | null;
-}

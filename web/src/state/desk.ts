@@ -56,6 +56,11 @@ export class Desk {
     await turn.follow(conversationId, turnId);
   }
 
+  /** Lets go of what was read live of a conversation, once the tables say more. */
+  forget(conversationId: string): void {
+    if (this.turns.get()[conversationId]?.live.get().link === "ended") this.clear(conversationId);
+  }
+
   /** Forgets what was asked in a conversation that never came to be. */
   clear(under: string): void {
     this.turns.get()[under]?.leave();

@@ -9,7 +9,7 @@ export function fromStored(turn: ConversationTurn, conversationId: string): Turn
     prompt: turn.prompt,
     answers: turn.messages.filter((one) => one.role === "assistant").map(answerOf),
     complete: turn.finished,
-    error: null,
+    error: turn.gone ? (turn.notice ?? null) : null,
     cursor: null,
   };
 }
@@ -26,7 +26,7 @@ function answerOf(message: ConversationMessage): Answer {
     text: message.content,
     reasoning: message.reasoning ?? "",
     notes: [],
-    media: (message.media_urls ?? []).map(mediumOf),
+    media: mediaOf(message),
     startedAtMs: started,
     firstAtMs: message.time_to_first_token_ms === null ? null : started + message.time_to_first_token_ms,
     endedAtMs: message.duration_ms === null ? ended : started + message.duration_ms,
@@ -49,6 +49,28 @@ function phaseOf(status: string): AnswerPhase {
     default:
       return "waiting";
   }
+}
+
+/** In order of appearance; what there is not comes last where the tables have no place for it. */
+function mediaOf(message: ConversationMessage): Medium[] {
+  const missing = new Map((message.missing_media ?? []).map((one) => [one.media_id, one]));
+  const there = (message.media_urls ?? []).map((attachment, at) => {
+    const medium = mediumOf(attachment, at);
+    const why = missing.get(medium.mediaId);
+    missing.delete(medium.mediaId);
+    return why ? { ...medium, phase: phaseOfMedium(why.status), attachment: null, reason: why.message } : medium;
+  });
+  const others = [...missing.values()].map(({ media_id, type, status, message: reason }) => ({
+    mediaId: media_id,
+    type,
+    phase: phaseOfMedium(status),
+    attachment: null,
+    width: null,
+    height: null,
+    sizeBytes: null,
+    reason,
+  }));
+  return [...there, ...others];
 }
 
 function mediumOf(attachment: MediaAttachment, at: number): Medium {

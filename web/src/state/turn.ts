@@ -152,7 +152,7 @@ function reduce(turn: Turn, frame: PlacedEvent, nowMs: number): Turn {
         answers: turn.answers.map((answer) => ({
           ...answer,
           media: answer.media.map((medium) =>
-            medium.mediaId === frame.media_id ? { ...medium, phase, attachment: null, reason: frame.reason } : medium,
+            medium.mediaId === frame.media_id ? { ...medium, phase, attachment: null, reason: null } : medium,
           ),
         })),
       };

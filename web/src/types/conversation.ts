@@ -41,6 +41,15 @@ export interface Picture {
   size_bytes: number;
 }
 
+/** A medium that there is not, or no longer, and why in words. */
+export interface MissingMedium {
+  media_id: string;
+  type: MediaKind;
+  status: string;
+  reason: string | null;
+  message: string | null;
+}
+
 export interface ConversationMessage {
   message_id: string;
   role: "user" | "assistant";
@@ -48,6 +57,7 @@ export interface ConversationMessage {
   content: string;
   reasoning: string | null;
   media_urls?: MediaAttachment[] | null;
+  missing_media?: MissingMedium[];
   attachments?: Picture[] | null;
   status: string;
   finish_reason: string | null;
@@ -61,6 +71,11 @@ export interface ConversationMessage {
   completed_at: string | null;
 }
 
+export interface Rating {
+  best_response_id?: string | null;
+  thumbs?: Record<string, "up" | "down">;
+}
+
 export interface ConversationTurn {
   turn_id: string;
   prompt: string;
@@ -68,7 +83,11 @@ export interface ConversationTurn {
   round: number;
   finished: boolean;
   inherited?: boolean;
-  created_at: string;
+  /** The turns before belonged to a conversation that was deleted; `notice` says so. */
+  gone?: boolean;
+  notice?: string;
+  rating?: Rating | null;
+  created_at: string | null;
   messages: ConversationMessage[];
 }
 

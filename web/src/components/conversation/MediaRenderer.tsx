@@ -11,6 +11,8 @@ interface Props {
   /** What was asked for: the best description of a generated picture that there is. */
   alt: string;
   onOpen?: (medium: Medium) => void;
+  /** Removes it for good; without it there is no such button. */
+  onDelete?: (medium: Medium) => Promise<unknown>;
 }
 
 const NAMES: Record<MediaKind, string> = { image: "Picture", audio: "Sound", video: "Film" };
@@ -23,7 +25,7 @@ const PHASES: Record<MediumPhase, string> = {
   expired: "has expired",
 };
 
-export function MediaRenderer({ medium, alt, onOpen }: Props) {
+export function MediaRenderer({ medium, alt, onOpen, onDelete }: Props) {
   const shape = aspect(medium);
   if (medium.phase !== "ready" || !medium.attachment) {
     const waiting = medium.phase === "generating" || medium.phase === "uploading";
@@ -40,10 +42,18 @@ export function MediaRenderer({ medium, alt, onOpen }: Props) {
       </div>
     );
   }
-  return <Ready medium={medium} attachment={medium.attachment} alt={alt} {...(onOpen ? { onOpen } : {})} />;
+  return (
+    <Ready
+      medium={medium}
+      attachment={medium.attachment}
+      alt={alt}
+      {...(onOpen ? { onOpen } : {})}
+      {...(onDelete ? { onDelete } : {})}
+    />
+  );
 }
 
-function Ready({ medium, attachment, alt, onOpen }: Props & { attachment: MediaAttachment }) {
+function Ready({ medium, attachment, alt, onOpen, onDelete }: Props & { attachment: MediaAttachment }) {
   const [renewed, setRenewed] = useState<MediaAttachment | null>(null);
   const [broken, setBroken] = useState(false);
   const shown = renewed ?? attachment;
@@ -106,10 +116,41 @@ function Ready({ medium, attachment, alt, onOpen }: Props & { attachment: MediaA
       <figcaption>
         <span>{facts(shown)}</span>
         <a href={downloadHref(shown)} download>
-          Download
+          Download<span className="visually-hidden"> {NAMES[medium.type].toLowerCase()}</span>
         </a>
+        {onDelete && attachment.media_id && (
+          <Removal name={NAMES[medium.type].toLowerCase()} onDelete={() => onDelete(medium)} />
+        )}
       </figcaption>
     </figure>
+  );
+}
+
+function Removal({ name, onDelete }: { name: string; onDelete: () => Promise<unknown> }) {
+  const [asking, setAsking] = useState(false);
+  const [said, setSaid] = useState<string | null>(null);
+  if (!asking) {
+    return (
+      <button type="button" className="quiet" onClick={() => setAsking(true)}>
+        Delete<span className="visually-hidden"> {name}</span>
+      </button>
+    );
+  }
+  return (
+    <span role="alertdialog" aria-label={`Delete this ${name}`} className="removal">
+      <span>{said ?? `Delete this ${name} for good?`}</span>
+      <button
+        type="button"
+        onClick={() => {
+          onDelete().catch((error: unknown) => setSaid(error instanceof Error ? error.message : "That did not work."));
+        }}
+      >
+        Delete
+      </button>
+      <button type="button" autoFocus onClick={() => setAsking(false)}>
+        Keep
+      </button>
+    </span>
   );
 }
 

@@ -8,10 +8,12 @@ export function MessageBubble({
   answer,
   prompt,
   onOpen,
+  onDelete,
 }: {
   answer: Answer;
   prompt: string;
   onOpen?: (medium: Medium) => void;
+  onDelete?: (medium: Medium) => Promise<unknown>;
 }) {
   const done = ended(answer);
   return (
@@ -43,6 +45,7 @@ export function MessageBubble({
               medium={medium}
               alt={altOf(prompt)}
               {...(onOpen ? { onOpen } : {})}
+              {...(onDelete ? { onDelete } : {})}
             />
           ))}
         </div>

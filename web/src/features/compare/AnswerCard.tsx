@@ -1,5 +1,5 @@
 // One model's answer: a header that says how it stands and what can be done, and what it said.
-import { useEffect, useRef } from "react";
+import { memo, useEffect, useRef } from "react";
 import { CopyButton } from "../../components/ui/CopyButton";
 import { MessageBubble } from "../../components/conversation/MessageBubble";
 import { ended, type Answer, type AnswerPhase, type Medium } from "../../state/turn";
@@ -18,7 +18,9 @@ export interface AnswerActions {
   onRetry: (answer: Answer) => void;
   onBreakOut: (answer: Answer) => void;
   onBest: (answer: Answer) => void;
+  onThumb: (answer: Answer, thumb: "up" | "down") => void;
   onOpen: (answer: Answer, medium: Medium) => void;
+  onDelete: (answer: Answer, medium: Medium) => Promise<unknown>;
 }
 
 interface Props {
@@ -27,11 +29,14 @@ interface Props {
   /** What to call the model: its name, or a letter while judging blind. */
   name: string;
   best: boolean;
+  thumb: "up" | "down" | null;
   busy: boolean;
+  /** Must stay the same from render to render. */
   actions: AnswerActions;
 }
 
-export function AnswerCard({ answer, prompt, name, best, busy, actions }: Props) {
+/** Drawn anew only when its own answer has changed: twelve of them stream at once. */
+export const AnswerCard = memo(function AnswerCard({ answer, prompt, name, best, thumb, busy, actions }: Props) {
   const body = useRef<HTMLDivElement>(null);
   const atEnd = useRef(true);
   // Who reads at the end stays there; who has scrolled away is left alone.
@@ -77,14 +82,27 @@ export function AnswerCard({ answer, prompt, name, best, busy, actions }: Props)
                 Break out
               </button>
               {answer.phase === "finished" && (
-                <button
-                  type="button"
-                  aria-pressed={best}
-                  onClick={() => actions.onBest(answer)}
-                  aria-label={`${name} gave the best answer`}
-                >
-                  {best ? "★ Best" : "☆ Best"}
-                </button>
+                <>
+                  <button
+                    type="button"
+                    aria-pressed={best}
+                    onClick={() => actions.onBest(answer)}
+                    aria-label={`${name} gave the best answer`}
+                  >
+                    {best ? "★ Best" : "☆ Best"}
+                  </button>
+                  {(["up", "down"] as const).map((one) => (
+                    <button
+                      key={one}
+                      type="button"
+                      aria-pressed={thumb === one}
+                      onClick={() => actions.onThumb(answer, one)}
+                      aria-label={`Thumb ${one} for ${name}`}
+                    >
+                      {one === "up" ? "👍" : "👎"}
+                    </button>
+                  ))}
+                </>
               )}
             </>
           )}
@@ -100,11 +118,16 @@ export function AnswerCard({ answer, prompt, name, best, busy, actions }: Props)
           atEnd.current = box.scrollHeight - box.scrollTop - box.clientHeight < 40;
         }}
       >
-        <MessageBubble answer={answer} prompt={prompt} onOpen={(medium) => actions.onOpen(answer, medium)} />
+        <MessageBubble
+          answer={answer}
+          prompt={prompt}
+          onOpen={(medium) => actions.onOpen(answer, medium)}
+          {...(done ? { onDelete: (medium: Medium) => actions.onDelete(answer, medium) } : {})}
+        />
       </div>
     </article>
   );
-}
+})
 
 /** Time to the first token, tokens a second and cost, as far as they are known. */
 export function figures(answer: Answer): string {

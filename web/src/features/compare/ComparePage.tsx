@@ -1,4 +1,5 @@
 // The page that asks several models at once and shows their answers side by side, turn after turn.
+import { useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { useNavigate, useParams } from "react-router";
 import { newKey } from "../../client/key";
@@ -7,6 +8,14 @@ import { Lightbox, type Framed } from "../../components/conversation/Lightbox";
 import { altOf } from "../../components/conversation/MessageBubble";
 import { desk, NEW } from "../../state/desk";
 import type { Answer, Turn } from "../../state/turn";
+import { ExportDialog } from "../export/ExportDialog";
+import { ShareDialog } from "../share/ShareDialog";
+import { remove } from "../../client/media";
+import type { Rating } from "../../types/conversation";
+import { useLatest } from "../../components/ui/useLatest";
+import type { AnswerActions } from "./AnswerCard";
+import { inWords } from "./refusals";
+import { useDraft } from "./useDraft";
 import { FirstVisit } from "./FirstVisit";
 import { PromptBox, type Draft } from "./PromptBox";
 import { TurnView } from "./TurnView";
@@ -19,11 +28,14 @@ export function ComparePage() {
   const shown = useConversation(id);
   const [models, setModels] = useKept<string[]>("models", []);
   const [blind, setBlind] = useKept<boolean>("blind", false);
-  const [text, setText] = useState("");
+  const [text, setText] = useDraft(id ?? "new");
   const [branching, setBranching] = useState<Turn | null>(null);
-  const [best, setBest] = useState<Record<string, string>>({});
+  const [rated, setRated] = useState<Record<string, Rating>>({});
   const [framed, setFramed] = useState<Framed | null>(null);
+  const [sharing, setSharing] = useState(false);
+  const [exporting, setExporting] = useState(false);
   const [said, setSaid] = useState<string | null>(null);
+  const queries = useQueryClient();
   const live = shown.live;
 
   const of = (turn: Turn) => `/conversations/${encodeURIComponent(turn.conversationId)}`;
@@ -38,7 +50,8 @@ export function ComparePage() {
     }
   }
 
-  async function send(draft: Draft) {
+  /** False where it was refused before it began: nothing is lost. */
+  async function send(draft: Draft): Promise<boolean> {
     setSaid(null);
     setText("");
     // The address follows the conversation as soon as it has one, so that a reload finds it.
@@ -48,8 +61,11 @@ export function ComparePage() {
     const last = branch
       ? await branchOff(branch, draft)
       : await shown.ask("/compare-stream", { ...draft, ...(id ? { conversation_id: id } : {}) }, { onBegun });
-    // Refused before it began: nothing is lost.
-    if (last.turn.turnId === "") setText(draft.input_data);
+    if (last.turn.turnId !== "") return true;
+    setText(draft.input_data);
+    setBranching(branch);
+    if (last.problem) setSaid(inWords(last.problem, last.code, last.told));
+    return false;
   }
 
   /** An edited prompt begins a conversation of its own, which shares what came before. */
@@ -59,40 +75,92 @@ export function ComparePage() {
     });
   }
 
-  function actions(turn: Turn) {
-    return {
-      onStop: (answer: Answer) =>
-        void attempt(() => cancel(turn.conversationId, { response_ids: [answer.responseId] })),
-      onRetry: (answer: Answer) => void shown.ask(`${at(turn)}/retry`, { response_id: answer.responseId }, { onto: turn }),
-      onBreakOut: (answer: Answer) =>
-        void attempt(async () => {
-          const { conversation_id } = await breakout(
-            turn.conversationId,
-            answer.model,
-            turn.turnId,
-            newKey(),
-          );
-          setModels([answer.model]);
-          await go(`/c/${conversation_id}`);
-        }),
-      onBest: (answer: Answer) =>
-        void attempt(async () => {
-          await rate(turn.conversationId, turn.turnId, { best_response_id: answer.responseId });
-          setBest((known) => ({ ...known, [turn.turnId]: answer.responseId }));
-        }),
-      onOpen: (_: Answer, medium: { mediaId: string }) =>
-        setFramed({ pictures: picturesOf(turn), at: medium.mediaId }),
-    };
+  const turnOf = (answer: Answer) =>
+    shown.turns.find((turn) => turn.answers.some((one) => one.responseId === answer.responseId));
+
+  function onTurn(answer: Answer, work: (turn: Turn) => Promise<unknown>) {
+    const turn = turnOf(answer);
+    if (turn) void attempt(() => work(turn));
   }
+
+  const ratingOf = (turnId: string) => rated[turnId] ?? shown.ratings.get(turnId) ?? null;
+
+  async function judge(turn: Turn, change: (known: Rating) => Rating) {
+    const rating = change(ratingOf(turn.turnId) ?? {});
+    await rate(turn.conversationId, turn.turnId, rating);
+    setRated((known) => ({ ...known, [turn.turnId]: rating }));
+  }
+
+  const actions = useLatest<AnswerActions>({
+    onStop: (answer) => onTurn(answer, (turn) => cancel(turn.conversationId, { response_ids: [answer.responseId] })),
+    onRetry: (answer) =>
+      onTurn(answer, (turn) => shown.ask(`${at(turn)}/retry`, { response_id: answer.responseId }, { onto: turn })),
+    onBreakOut: (answer) =>
+      onTurn(answer, async (turn) => {
+        const { conversation_id } = await breakout(turn.conversationId, answer.model, turn.turnId, newKey());
+        setModels([answer.model]);
+        await go(`/c/${conversation_id}`);
+      }),
+    onBest: (answer) =>
+      onTurn(answer, (turn) =>
+        judge(turn, (known) => ({
+          ...known,
+          best_response_id: known.best_response_id === answer.responseId ? null : answer.responseId,
+        })),
+      ),
+    onThumb: (answer, thumb) =>
+      onTurn(answer, (turn) =>
+        judge(turn, (known) => {
+          const { [answer.responseId]: before, ...others } = known.thumbs ?? {};
+          return { ...known, thumbs: before === thumb ? others : { ...others, [answer.responseId]: thumb } };
+        }),
+      ),
+    onOpen: (answer, medium) => {
+      const turn = turnOf(answer);
+      if (turn) setFramed({ pictures: picturesOf(turn), at: medium.mediaId });
+    },
+    onDelete: async (answer, medium) => {
+      await remove(medium.mediaId);
+      const conversationId = turnOf(answer)?.conversationId;
+      if (conversationId) desk.forget(conversationId);
+      await queries.invalidateQueries({ queryKey: ["conversation", conversationId] });
+      await queries.invalidateQueries({ queryKey: ["gallery"] });
+    },
+  });
+  const ofTurn = useLatest({
+    onEdit: (turn: Turn) => {
+      setText(turn.prompt);
+      setBranching(turn);
+      setModels(turn.answers.map((answer) => answer.model));
+    },
+    onAdd: (turn: Turn, added: string[]) => void shown.ask(`${at(turn)}/models`, { models: added }, { onto: turn }),
+    onStopAll: () => stop(),
+  });
+
+  const ofBox = useLatest({ onModels: setModels, onSend: send, onText: setText, onStop: () => stop() });
 
   const stop = () => {
     const running = live?.turn.conversationId;
     if (running) void attempt(() => cancel(running));
   };
-  const alarm = said ?? live?.problem ?? shown.problem;
+  const alarm = said ?? (live?.problem ? inWords(live.problem, live.code, live.told) : shown.problem);
   return (
     <div className="compare">
-      {shown.title && <h1 dir="auto">{shown.title}</h1>}
+      {shown.title && (
+        <header className="title">
+          <h1 dir="auto">{shown.title}</h1>
+          {id && (
+            <div className="actions">
+              <button type="button" onClick={() => setExporting(true)}>
+                Export
+              </button>
+              <button type="button" onClick={() => setSharing(true)}>
+                Share
+              </button>
+            </div>
+          )}
+        </header>
+      )}
       {!id && shown.turns.length === 0 && (
         <FirstVisit
           onTry={(prompt, names) => {
@@ -106,17 +174,11 @@ export function ComparePage() {
         <TurnView
           key={turn.turnId}
           turn={turn}
-          best={best[turn.turnId] ?? null}
+          rating={ratingOf(turn.turnId)}
           blind={blind}
           busy={shown.running}
-          actions={actions(turn)}
-          onEdit={() => {
-            setText(turn.prompt);
-            setBranching(turn);
-            setModels(turn.answers.map((answer) => answer.model));
-          }}
-          onAdd={(added) => void shown.ask(`${at(turn)}/models`, { models: added }, { onto: turn })}
-          onStopAll={stop}
+          actions={actions}
+          {...ofTurn}
         />
       ))}
       {live?.link === "waiting" && (
@@ -145,17 +207,16 @@ export function ComparePage() {
       )}
       <PromptBox
         models={models}
-        onModels={setModels}
-        onSend={(draft) => void send(draft)}
         running={shown.running}
-        onStop={stop}
         text={text}
-        onText={setText}
+        {...ofBox}
       />
       <label className="blind">
         <input type="checkbox" checked={blind} onChange={(event) => setBlind(event.target.checked)} /> Hide the models’
         names until I have chosen the best answer
       </label>
+      {sharing && id && <ShareDialog conversationId={id} onClose={() => setSharing(false)} />}
+      {exporting && id && <ExportDialog conversationId={id} onClose={() => setExporting(false)} />}
       {framed && <Lightbox framed={framed} onClose={() => setFramed(null)} />}
     </div>
   );

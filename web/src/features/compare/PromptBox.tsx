@@ -1,5 +1,5 @@
 // Where a prompt is written: text, pictures by paste, drop or choice, models, a system prompt, and what it may cost.
-import { useEffect, useId, useRef, useState, type ClipboardEvent, type DragEvent, type SyntheticEvent } from "react";
+import { memo, useEffect, useId, useRef, useState, type ClipboardEvent, type DragEvent, type SyntheticEvent } from "react";
 import { estimate } from "../../client/conversations";
 import { dollars } from "./AnswerCard";
 import { ModelPicker } from "./ModelPicker";
@@ -15,7 +15,8 @@ export interface Draft {
 interface Props {
   models: readonly string[];
   onModels: (models: string[]) => void;
-  onSend: (draft: Draft) => void;
+  /** Tells whether it was accepted: what was refused stays in the box. */
+  onSend: (draft: Draft) => Promise<boolean>;
   running: boolean;
   onStop: () => void;
   text: string;
@@ -32,7 +33,8 @@ interface Attached {
 const PICTURES = ["image/png", "image/jpeg", "image/webp", "image/gif"];
 const MOST_PICTURES = 8;
 
-export function PromptBox({ models, onModels, onSend, running, onStop, text, onText }: Props) {
+/** Not drawn anew while answers stream beside it. */
+export const PromptBox = memo(function PromptBox({ models, onModels, onSend, running, onStop, text, onText }: Props) {
   const [pictures, setPictures] = useState<Attached[]>([]);
   const [system, setSystem] = useState("");
   const [problem, setProblem] = useState<string | null>(null);
@@ -51,7 +53,8 @@ export function PromptBox({ models, onModels, onSend, running, onStop, text, onT
   function send(event: SyntheticEvent) {
     event.preventDefault();
     if (!ready) return;
-    onSend({
+    const held = pictures;
+    const sent = onSend({
       input_data: text,
       models: [...models],
       ...(system.trim() === "" ? {} : { system }),
@@ -60,6 +63,9 @@ export function PromptBox({ models, onModels, onSend, running, onStop, text, onT
         : { attached_images: pictures.map(({ mime_type, base64_data }) => ({ mime_type, base64_data })) }),
     });
     setPictures([]);
+    void sent.then((accepted) => {
+      if (!accepted) setPictures((added) => [...held, ...added]);
+    });
   }
 
   async function attach(files: Iterable<File>) {
@@ -98,6 +104,7 @@ export function PromptBox({ models, onModels, onSend, running, onStop, text, onT
         ref={box}
         rows={2}
         dir="auto"
+        data-prompt
         placeholder="Ask several models at once"
         value={text}
         onChange={(event) => onText(event.target.value)}
@@ -163,7 +170,7 @@ export function PromptBox({ models, onModels, onSend, running, onStop, text, onT
       </div>
     </form>
   );
-}
+});
 
 function read(file: File): Promise<Attached> {
   return new Promise((resolve, reject) => {

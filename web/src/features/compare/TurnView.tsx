@@ -1,5 +1,6 @@
 // One turn: its prompt, and the answers side by side in order of request; between them what changes their widths.
-import { useRef, useState, type CSSProperties, type KeyboardEvent, type PointerEvent } from "react";
+import { memo, useRef, useState, type CSSProperties, type KeyboardEvent, type PointerEvent } from "react";
+import type { Rating } from "../../types/conversation";
 import { ended, type Answer, type Turn } from "../../state/turn";
 import { AnswerCard, type AnswerActions } from "./AnswerCard";
 import { AddModel } from "./AddModel";
@@ -7,12 +8,12 @@ import "./compare.css";
 
 interface Props {
   turn: Turn;
-  best: string | null;
+  rating: Rating | null;
   blind: boolean;
   busy: boolean;
   actions: AnswerActions;
-  onEdit?: () => void;
-  onAdd?: (models: string[]) => void;
+  onEdit?: (turn: Turn) => void;
+  onAdd?: (turn: Turn, models: string[]) => void;
   onStopAll?: () => void;
 }
 
@@ -20,9 +21,11 @@ const LEAST_PX = 240;
 const USUAL_PX = 352; // the design's --column
 const STEP_PX = 32;
 
-export function TurnView({ turn, best, blind, busy, actions, onEdit, onAdd, onStopAll }: Props) {
+/** Drawn anew only when its own turn has changed: a conversation has many that are over. */
+export const TurnView = memo(function TurnView({ turn, rating, blind, busy, actions, onEdit, onAdd, onStopAll }: Props) {
   const [tab, setTab] = useState(0);
   const [widths, setWidths] = useState<Record<string, number>>({});
+  const best = rating?.best_response_id ?? null;
   const running = turn.answers.some((answer) => !ended(answer));
   const name = (answer: Answer, n: number) => (blind && best === null ? `Model ${letter(n)}` : answer.model);
   return (
@@ -37,7 +40,7 @@ export function TurnView({ turn, best, blind, busy, actions, onEdit, onAdd, onSt
             </button>
           )}
           {!running && onEdit && (
-            <button type="button" onClick={onEdit} disabled={busy}>
+            <button type="button" onClick={() => onEdit(turn)} disabled={busy}>
               Edit and branch
             </button>
           )}
@@ -80,6 +83,7 @@ export function TurnView({ turn, best, blind, busy, actions, onEdit, onAdd, onSt
               prompt={turn.prompt}
               name={name(answer, n)}
               best={best === answer.responseId}
+              thumb={rating?.thumbs?.[answer.responseId] ?? null}
               busy={busy}
               actions={actions}
             />
@@ -92,12 +96,12 @@ export function TurnView({ turn, best, blind, busy, actions, onEdit, onAdd, onSt
         ))}
       </div>
       {!running && onAdd && (
-        <AddModel known={turn.answers.map((answer) => answer.model)} disabled={busy} onAdd={onAdd} />
+        <AddModel known={turn.answers.map((answer) => answer.model)} disabled={busy} onAdd={(models) => onAdd(turn, models)} />
       )}
       <Finished answers={turn.answers} name={name} />
     </section>
   );
-}
+})
 
 const letter = (n: number) => String.fromCharCode(65 + n);
 

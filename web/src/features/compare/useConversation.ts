@@ -8,11 +8,14 @@ import { browser } from "../../state/browser";
 import { desk, NEW } from "../../state/desk";
 import type { Live } from "../../state/live";
 import { fromStored } from "../../state/stored";
+import type { Rating } from "../../types/conversation";
 import type { Turn } from "../../state/turn";
 
 export interface Shown {
   title: string | null;
   turns: readonly Turn[];
+  /** By turn, as they are stored. */
+  ratings: ReadonlyMap<string, Rating>;
   live: Live | null;
   running: boolean;
   loading: boolean;
@@ -38,6 +41,12 @@ export function useConversation(id: string | undefined): Shown {
   const live = useSyncExternalStore(read?.live.subscribe ?? never, read?.live.get ?? (() => null));
   const turns = useMemo(
     () => (stored.data?.turns ?? []).map((turn) => fromStored(turn, stored.data?.conversation_id ?? "")),
+    [stored.data],
+  );
+
+  const shown = useMemo(() => merged(turns, live?.turn ?? null), [turns, live]);
+  const ratings = useMemo(
+    () => new Map((stored.data?.turns ?? []).flatMap((turn) => (turn.rating ? [[turn.turn_id, turn.rating]] : []))),
     [stored.data],
   );
 
@@ -71,7 +80,8 @@ export function useConversation(id: string | undefined): Shown {
 
   return {
     title: stored.data?.title ?? null,
-    turns: merged(turns, live?.turn ?? null),
+    turns: shown,
+    ratings,
     live,
     running: reading,
     loading: stored.isLoading,

@@ -1,8 +1,9 @@
 // All media of all conversations, the latest first, by type, model and day.
-import { useInfiniteQuery } from "@tanstack/react-query";
+import { useInfiniteQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { Link } from "react-router";
 import { gallery, type GalleryFilter, type GalleryItem } from "../../client/library";
+import { remove } from "../../client/media";
 import { MediaRenderer } from "../../components/conversation/MediaRenderer";
 import { Lightbox, type Framed } from "../../components/conversation/Lightbox";
 import type { Medium } from "../../state/turn";
@@ -10,6 +11,7 @@ import "./gallery.css";
 
 export function GalleryPage() {
   const [filter, setFilter] = useState<GalleryFilter>({});
+  const queries = useQueryClient();
   const [framed, setFramed] = useState<Framed | null>(null);
   const list = useInfiniteQuery({
     queryKey: ["gallery", filter],
@@ -64,6 +66,10 @@ export function GalleryPage() {
               medium={mediumOf(item)}
               alt={altOf(item)}
               onOpen={(medium) => setFramed({ pictures, at: medium.mediaId })}
+              onDelete={async (medium) => {
+                await remove(medium.mediaId);
+                await queries.invalidateQueries({ queryKey: ["gallery"] });
+              }}
             />
             <p className="note">
               {item.model_id} · <Link to={`/c/${item.conversation_id}`}>{new Date(item.created_at).toLocaleString()}</Link>

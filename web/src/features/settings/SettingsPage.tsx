@@ -1,15 +1,9 @@
 // What the reader may choose for this browser, and the keys that do things.
 import { paint, type Theme } from "../../components/ui/theme";
 import { useKept } from "../../components/ui/useKept";
-
-const KEYS: readonly (readonly [string, string])[] = [
-  ["Enter", "ask"],
-  ["Shift + Enter", "a new line in the prompt"],
-  ["Tab", "from card to card; the divider after a card changes its width with ← and →"],
-  ["← →", "from model to model on narrow screens, from picture to picture when one is enlarged"],
-  ["+ −", "enlarge or shrink a picture"],
-  ["Esc", "close what is open"],
-];
+import { KeyList } from "../shortcuts/Shortcuts";
+import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { session, signOut } from "../../client/session";
 
 export function SettingsPage() {
   const [theme, setTheme] = useKept<Theme>("theme", "system");
@@ -34,16 +28,25 @@ export function SettingsPage() {
         ))}
       </fieldset>
       <h2 id="keys">Keys</h2>
-      <dl className="keys" aria-labelledby="keys">
-        {KEYS.map(([key, does]) => (
-          <div key={key}>
-            <dt>
-              <kbd>{key}</kbd>
-            </dt>
-            <dd>{does}</dd>
-          </div>
-        ))}
-      </dl>
+      <KeyList labelledBy="keys" />
+      <Account />
     </div>
+  );
+}
+
+function Account() {
+  const queries = useQueryClient();
+  const who = useQuery({ queryKey: ["session"], queryFn: session });
+  if (who.data?.auth !== "keys") return null;
+  return (
+    <>
+      <h2>Account</h2>
+      <p>
+        Signed in as {who.data.owner}.{" "}
+        <button type="button" onClick={() => void signOut().then(() => queries.resetQueries())}>
+          Sign out
+        </button>
+      </p>
+    </>
   );
 }
