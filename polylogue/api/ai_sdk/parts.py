@@ -34,7 +34,7 @@ class MessageParts:
         self._done: frames.DoneFrame | None = None
 
     def begin(self) -> list[Part]:
-        start = {"type": "start", "messageId": self._response_id, "messageMetadata": self._about}
+        start = {"type": "start", "messageId": self._response_id, "messageMetadata": dict(self._about)}
         return [start, {"type": "start-step"}]
 
     def take(self, frame: frames.Frame) -> list[Part]:
@@ -46,6 +46,8 @@ class MessageParts:
             return self._end() if self._done is not None else []
         if getattr(frame, "response_id", None) != self._response_id:
             return []
+        if isinstance(frame, frames.ResponseFrame):
+            self._about["model"] = frame.model
         match frame:
             case frames.StartFrame(attempt=attempt) if attempt > 1 and (self._opened or self._media):
                 self._open = None

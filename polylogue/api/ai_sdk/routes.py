@@ -66,7 +66,9 @@ async def resume(services: Working, asking: Asking, chat_id: ChatId) -> Response
         services, conversation_id, place, form="data", turn_id=turn_id, start=known.round_floor
     )
     turn = TurnFrames(services, asking.owner, conversation_id, turn_id, subscription)
-    return _streamed(turn, max(1, known.last_response), None)
+    number = max(1, known.last_response)
+    begun = channel.state.responses.get(f"{turn_id}-{number}")
+    return _streamed(turn, number, begun.model if begun else None)
 
 
 @router.post("/{chat_id}/stop")
