@@ -27,6 +27,7 @@ ANSWER_TIMEOUT_S = 30  # until the headers, and for plain requests
 # The API sends a comment or a keepalive several times in this time: a connection that is quiet for longer is dead.
 QUIET_TIMEOUT_S = 60
 DOWNLOAD_PIECE = 256 * 1024
+TOO_MANY = "too_many_requests"
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 _Open = Callable[[], AbstractAsyncContextManager[aiohttp.ClientResponse]]
@@ -203,8 +204,10 @@ class PolylogueClient:
                     ever_connected = True
                     if response.status == 204:
                         return
-                    if response.status == 503:
+                    if response.status in {429, 503}:
                         refused = await _refusal(response)
+                        if response.status == 429 and refused.code != TOO_MANY:
+                            raise refused  # a quota, which is not waited for
                         at_least_s = _retry_after_s(response)
                         reason = str(refused)
                     elif response.status != 200:

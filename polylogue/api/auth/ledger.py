@@ -117,6 +117,8 @@ class Ledger:
                 except (psycopg.Error, psycopg_pool.PoolTimeout, TimeoutError) as error:
                     log.warning("limits are counted by each process alone", error=type(error).__name__)
                     self._alone_until = time.monotonic() + ALONE_S
+                except Exception as error:  # noqa: BLE001 (whatever it is, nobody may wait here for ever)
+                    log.error("limits could not be counted", error=type(error).__name__)
             _answer(batch, totals if totals is not None else self._count_alone(batch), self._streams)
 
     async def _ask(self, batch: Sequence[_Waiting]) -> dict[str, tuple[int, int, int, float]]:
