@@ -26,6 +26,7 @@ from bench.figures import (
     response_memory,
     startup,
     validation,
+    web_frames,
 )
 from bench.machine import machine, versions
 from bench.processes import BenchError
@@ -46,6 +47,7 @@ FIGURES = (
     media_throughput,
     replay,
     projection_lag,
+    web_frames,
 )
 
 

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
-from tests.support.whole_run import Address, polylogue, start
+from tests.support.whole_run import STOP_S, Address, polylogue, start
 
 ROOT = Path(__file__).parents[2]
 CHROMIUM_FLAGS = [
@@ -37,10 +37,14 @@ def whole() -> Iterator[Address]:
     assert (ROOT / "web" / "dist" / "index.html").is_file(), "The web UI is not built; run: make web"
     with TemporaryDirectory(prefix="polylogue-browser-", ignore_cleanup_errors=True) as directory:
         data_dir = Path(directory) / "data"
+        run = None
         try:
-            yield start(data_dir)
+            run = start(data_dir)
+            yield run
         finally:
             polylogue("stack", "down", "--data-dir", str(data_dir), cwd=Path(directory))
+            if run is not None:
+                run.process.wait(STOP_S)
 
 
 @pytest.fixture(scope="session")

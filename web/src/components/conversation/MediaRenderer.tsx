@@ -3,6 +3,7 @@ import { useState } from "react";
 import type { MediaAttachment, MediaKind } from "../../types/conversation";
 import type { Medium, MediumPhase } from "../../state/turn";
 import { renew } from "../../client/media";
+import { save } from "../../client/saving";
 import { AudioPlayer } from "./AudioPlayer";
 import "../../styles/conversation.css";
 
@@ -115,14 +116,44 @@ function Ready({ medium, attachment, alt, onOpen, onDelete }: Props & { attachme
       )}
       <figcaption>
         <span>{facts(shown)}</span>
-        <a href={downloadHref(shown)} download>
-          Download<span className="visually-hidden"> {NAMES[medium.type].toLowerCase()}</span>
-        </a>
+        <Download attachment={shown} name={NAMES[medium.type].toLowerCase()} />
         {onDelete && attachment.media_id && (
           <Removal name={NAMES[medium.type].toLowerCase()} onDelete={() => onDelete(medium)} />
         )}
       </figcaption>
     </figure>
+  );
+}
+
+/** By a request of our own: the link leads to another origin, whose files a browser would show instead of saving. */
+function Download({ attachment, name }: { attachment: MediaAttachment; name: string }) {
+  const [said, setSaid] = useState<string | null>(null);
+  const href = downloadHref(attachment);
+  async function run() {
+    setSaid("Downloading…");
+    try {
+      // What the browser keeps of a picture that it showed does not say that a script may read it.
+      const answer = await fetch(attachment.url, { cache: "no-store" });
+      if (!answer.ok) throw new Error("The address has run out.");
+      save(`${attachment.media_id ?? name}.${attachment.format}`, await answer.blob());
+      setSaid(null);
+    } catch {
+      setSaid(null);
+      window.open(href, "_blank", "noopener");
+    }
+  }
+  return (
+    <a
+      href={href}
+      download
+      onClick={(event) => {
+        event.preventDefault();
+        void run();
+      }}
+    >
+      {said ?? "Download"}
+      <span className="visually-hidden"> {name}</span>
+    </a>
   );
 }
 
