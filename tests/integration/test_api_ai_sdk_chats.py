@@ -190,3 +190,20 @@ async def test_a_chat_that_the_server_does_not_know_brings_its_past(prepared: Se
         anew = await stage.turn("c", *said)
         assert anew.command.conversation_id != begun.command.conversation_id
         assert past(anew) == [("user", "First"), ("assistant", "An answer.")]
+
+
+async def test_the_same_request_with_the_same_key_is_one_turn(prepared: Settings) -> None:
+    async with staged(prepared) as stage:
+        key = {"Idempotency-Key": "once"}
+        written = []
+        for client in (stage.one, stage.other):
+            async with parts(client, "POST", CHAT, json=body("c", ("m1", "Say")), headers=key) as stream:
+                if not written:
+                    script = await stage.wire.script()
+                    await stage.wire.write(*script.opening())
+                    await stage.wire.write(*script.answer(script.start.responses[0].response_id, "Once."))
+                written.append(await stream.rest())
+        assert written[0] == written[1]
+        assert await stage.wire.waiting_commands() == 0
+        other = await stage.turn("c", ("m1", "Say"), ("a", "Once."), ("m2", "More"))
+        assert other.command.conversation_id == script.command.conversation_id

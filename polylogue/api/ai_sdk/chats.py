@@ -33,7 +33,7 @@ async def turn_of(pool: Pool, owner: str, chat_id: str, message_id: str) -> Turn
 
 
 async def remember(pool: Pool, owner: str, chat_id: str, message_id: str, turn: TurnRef) -> None:
-    """The chat goes on in this conversation, and this message is this turn."""
+    """The chat goes on in this conversation, and this message, where it has a name, is this turn."""
     async with pool.connection() as connection:
         await connection.execute(
             """INSERT INTO ai_sdk_chats (owner_id, chat_id, conversation_id) VALUES (%s, %s, %s)
@@ -41,6 +41,8 @@ async def remember(pool: Pool, owner: str, chat_id: str, message_id: str, turn: 
                DO UPDATE SET conversation_id = excluded.conversation_id, changed_at = now()""",
             (owner, chat_id, turn.conversation_id),
         )
+        if not message_id:
+            return
         await connection.execute(
             """INSERT INTO ai_sdk_messages (owner_id, chat_id, message_id, conversation_id, turn_id)
                VALUES (%s, %s, %s, %s, %s)

@@ -12,7 +12,9 @@ from polylogue.api.errors import ApiError
 from polylogue.api.requests import AttachedImage, HistoryItem, ModelName, ModelOptions, Text, check_prompt
 
 MOST_ID_LENGTH = 255
-ClientId = Annotated[Text, Field(min_length=1, max_length=MOST_ID_LENGTH, pattern=r"^[^\x00-\x1f\x7f]+$")]
+# No slash: the id is a part of the paths that stop and resume.
+ChatName = Annotated[Text, Field(min_length=1, max_length=MOST_ID_LENGTH, pattern=r"^[^\x00-\x1f\x7f/]+$")]
+MessageName = Annotated[Text, Field(max_length=MOST_ID_LENGTH, pattern=r"^[^\x00-\x1f\x7f]*$")]
 
 
 class Part(BaseModel):
@@ -22,7 +24,7 @@ class Part(BaseModel):
 
 
 class UiMessage(BaseModel):
-    id: ClientId
+    id: MessageName = ""
     role: Literal["system", "user", "assistant"]
     parts: list[Part] = []
 
@@ -34,7 +36,7 @@ class UiMessage(BaseModel):
 class ChatRequest(ModelOptions):
     """`model` and the options are what the client puts into the transport's `body`; the rest is `useChat`'s own."""
 
-    id: ClientId
+    id: ChatName
     messages: Annotated[list[UiMessage], Field(min_length=1)]
     trigger: Literal["submit-message", "regenerate-message"] = "submit-message"
     model: ModelName

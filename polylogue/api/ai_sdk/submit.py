@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from polylogue.api import submissions
 from polylogue.api.ai_sdk import chats
 from polylogue.api.ai_sdk.chats import TurnRef
 from polylogue.api.ai_sdk.requests import Asked, ChatRequest
-from polylogue.api.begin import Begun
+from polylogue.api.begin import Begun, Draft, begin
+from polylogue.api.command_log import KafkaAwayError
 from polylogue.api.offspring import branch
 from polylogue.api.places import locate
-from polylogue.api.requests import AddRequest, BranchRequest, CompareRequest, ModelOptions
+from polylogue.api.requests import AddRequest, BranchRequest, CompareRequest, ModelOptions, digest
 from polylogue.api.rounds import add
 from polylogue.api.services import Services
 from polylogue.api.submit import submit
@@ -18,10 +20,21 @@ async def ask(
     services: Services, owner: str, request: ChatRequest, asked: Asked, idempotency_key: str | None
 ) -> Begun:
     """Raises ApiError and what means that a server is away."""
-    begun = await _begun(services, owner, request, asked, idempotency_key)
+    # With the body in it: what a repetition finds is no new chat any more, and would come to something else.
+    key = None if idempotency_key is None else digest("ai-sdk", request, idempotency_key)
+    earlier = await submissions.find(services.pool, owner, key) if key is not None else None
+    if earlier is not None:
+        begun = await begin(services, owner, key=key, digest=earlier.body_hash, draft=_withdrawn)
+    else:
+        begun = await _begun(services, owner, request, asked, key)
     turn = TurnRef(begun.submission.conversation_id, begun.submission.turn_id)
     await chats.remember(services.pool, owner, request.id, asked.message_id, turn)
     return begun
+
+
+async def _withdrawn() -> Draft:
+    """Raises KafkaAwayError: that is why an earlier request comes to nothing."""
+    raise KafkaAwayError
 
 
 async def _begun(

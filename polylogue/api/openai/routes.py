@@ -78,11 +78,12 @@ async def models(services: Working, _asking: Asking) -> dict[str, Any]:
 
 @router.get("/models/{model:path}")
 async def one_model(services: Working, _asking: Asking, model: str) -> dict[str, Any]:
-    """One of them, by its whole name."""
-    for one in await services.models.listed():
-        if one.id == model:
-            return _shown(one)
-    raise ApiError(404, "model_not_found", f"The gateway offers no model named {model[:200]}.")
+    """One of them; a variant such as `model:free` is there with its model."""
+    await services.models.listed()
+    entry = services.models.known(model)
+    if entry is None:
+        raise ApiError(404, "model_not_found", f"The gateway offers no model named {model[:200]}.")
+    return _shown(entry) | {"id": model}
 
 
 @router.api_route("/{path:path}", methods=["GET", "POST", "DELETE"], include_in_schema=False)

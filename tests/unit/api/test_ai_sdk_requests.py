@@ -61,7 +61,7 @@ def test_what_cannot_be_asked_is_refused_with_a_sentence(last: dict[str, Any], c
     assert refused.value.detail.endswith(".")
 
 
-@pytest.mark.parametrize("name", ["", "a\0b", "a\nb", "a" * 256, "\ud800"])
-def test_a_chat_has_a_name_that_a_table_can_hold(name: str) -> None:
+@pytest.mark.parametrize("name", ["", "a\0b", "a\nb", "a/b", "a" * 256, "\ud800"])
+def test_a_chat_has_a_name_that_a_table_and_a_path_can_hold(name: str) -> None:
     with pytest.raises(ValidationError):
         request(message(1, "user", text("a")), id=name)
