@@ -17,6 +17,7 @@ from polylogue.api import (
     health,
     media,
     models,
+    my_streams,
     rounds_and_branches,
     search,
     share,
@@ -32,6 +33,7 @@ from polylogue.api.auth.guard import Guard
 from polylogue.api.body_limit import BodyLimit
 from polylogue.api.caching import EntityTags
 from polylogue.api.compression import Compression
+from polylogue.api.contract import describe
 from polylogue.api.errors import add_error_answers
 from polylogue.api.openai import routes as openai
 from polylogue.api.services import running_services
@@ -70,6 +72,7 @@ def create_app(settings: Settings, operator: admin.ProjectionOperator | None = N
         share.router,
         rounds_and_branches.router,
         models.router,
+        my_streams.router,
         gallery.router,
         media.router,
         search.router,
@@ -82,6 +85,7 @@ def create_app(settings: Settings, operator: admin.ProjectionOperator | None = N
         app.include_router(routes, prefix="/api/v1")
         app.include_router(routes, prefix="/api", include_in_schema=False)
     app.include_router(openai.router)
+    describe(app)
     ui = built_ui(settings)
     if ui is not None:
         app.mount("/", WebUi(ui, settings))

@@ -52,9 +52,9 @@ class LogReaders:
         return None
 
     async def read(
-        self, partition: int, key: bytes, start: int, stop: int
+        self, partition: int, key: bytes | None, start: int, stop: int
     ) -> AsyncIterator[Sequence[ConsumerRecord]]:
-        """The records of `key` from `start` to before `stop`. Raises LogTruncatedError, KafkaError."""
+        """The records of `key`, or of all, from `start` to before `stop`. Raises LogTruncatedError, KafkaError."""
         first, _ = await self.ends(partition)
         if start < first:
             raise LogTruncatedError(partition, first)
@@ -65,7 +65,11 @@ class LogReaders:
             reader.seek(place, start)
             try:
                 async for records in self._until(reader, place, stop):
-                    wanted = [record for record in records if record.key == key and record.offset < stop]
+                    wanted = [
+                        record
+                        for record in records
+                        if (key is None or record.key == key) and record.offset < stop
+                    ]
                     if wanted:
                         yield wanted
             except OffsetOutOfRangeError:

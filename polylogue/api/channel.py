@@ -9,6 +9,7 @@ from typing import Protocol
 from polylogue.api.cursor import Cursor, Place
 from polylogue.api.framing import UrlFor, frames_of
 from polylogue.api.live import Audiences
+from polylogue.api.owner_feed import OwnerFeed
 from polylogue.api.snapshot import Contents
 from polylogue.api.window import Encoded, Window, encode
 from polylogue.schemas.codec import Garbage, NewerVersion, UnknownType, event_codec
@@ -94,6 +95,7 @@ class Channel:
         self._waiters: set[asyncio.Future[None]] = set()
         self.backfills: dict[tuple[int, int], asyncio.Task[list[Encoded]]] = {}
         self.audiences: Audiences = {}
+        self.feed: OwnerFeed | None = None
         self._reduction = reduction
         self._waiting: list[Record] | None = None
 
@@ -105,6 +107,11 @@ class Channel:
     def contents(self) -> Contents:
         assert self._reduction.contents is not None
         return self._reduction.contents
+
+    def begin_at(self, start: int) -> None:
+        """Before anything was applied: where the catch-up begins after all."""
+        self.start = start
+        self.window.floor = Place.before(start)
 
     def hold(self) -> None:
         """Keeps live records back until the catch-up has reached them."""
@@ -126,7 +133,10 @@ class Channel:
 
     def apply(self, record: Record) -> None:
         self.last_offset = record.offset
-        self.window.append(self._reduction.frames(record))
+        frames = self._reduction.frames(record)
+        self.window.append(frames)
+        if self.feed is not None:
+            self.feed.fill(self.partition, record.offset, frames, self.state)
 
     def news(self) -> asyncio.Future[None]:
         """Done with the next change; whoever asked may end it before."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Any, Protocol
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any, NamedTuple, Protocol
 
 from polylogue.api.channel import Channel, Record, Reduction, Skipped
 from polylogue.api.cursor import Cursor
 from polylogue.api.framing import UrlFor
 from polylogue.api.live import LiveStreams
+from polylogue.api.owner_feed import OwnerFeed, unfinished_start
+from polylogue.api.owners import Owners, owner_of
 from polylogue.api.snapshot import Contents, Told, running, standing_at
 from polylogue.api.window import Encoded
 
@@ -19,10 +21,10 @@ IDLE_S = 60.0  # how long a conversation without subscribers keeps its window fo
 
 
 class ReadRange(Protocol):
-    """Reads the records of one key in a range of offsets of `conversation-events`."""
+    """Reads the records of one key, or of all, in a range of offsets of `conversation-events`."""
 
     def __call__(
-        self, partition: int, key: bytes, start: int, stop: int
+        self, partition: int, key: bytes | None, start: int, stop: int
     ) -> AsyncIterator[Sequence[Record]]: ...
 
 
@@ -39,6 +41,19 @@ class LogTruncatedError(Exception):
         self.earliest = earliest
 
 
+class Shown(NamedTuple):
+    """What a record of the past came to, and where what is unfinished after it began."""
+
+    offset: int
+    conversation_id: str
+    frames: list[Encoded]
+    unfinished: int | None
+
+
+async def _nowhere(_owner: str, _conversation_id: str) -> int | None:
+    return None
+
+
 class Hub:
     """`feed` and everything that looks a channel up run without awaiting, so that no record falls between them."""
 
@@ -51,6 +66,7 @@ class Hub:
         caught_up: Callable[[], None] = lambda: None,
         delivered: Callable[[int, int], None] = lambda _frames, _bytes: None,
         cut: Callable[[str], None] = lambda _reason: None,
+        locate: Callable[[str, str], Awaitable[int | None]] = _nowhere,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.log_ids: dict[int, str] = {}
@@ -61,6 +77,8 @@ class Hub:
         self._read, self._url_for, self._skipped, self._caught_up = read, url_for, skipped, caught_up
         self._clock, self._delivered = clock, delivered
         self.live = LiveStreams(clock, cut=cut)
+        self.owners = Owners(clock)
+        self._locate = locate
 
     @property
     def ready(self) -> bool:
@@ -79,8 +97,17 @@ class Hub:
     def feed(self, partition: int, records: Sequence[Record]) -> None:
         """The next records of a partition, of whatever conversations."""
         touched: dict[bytes, Channel] = {}
+        feeds: set[OwnerFeed] = set()
         for record in records:
             channel = self._channels.get(record.key or b"")
+            feed = self.owners.feed_of(record) if self.owners.watched else None
+            if feed is not None:
+                channel = channel or self._open(feed.owner, record, partition)
+                if feed not in feeds:
+                    feed.trim()
+                    feeds.add(feed)
+                channel.feed = feed
+                feed.expect(partition, record.offset, channel.conversation_id)
             if channel is None or channel.partition != partition:
                 continue
             if channel.conversation_id.encode() not in touched:
@@ -92,6 +119,10 @@ class Hub:
             self.positions[partition] = records[-1].offset + 1
         for channel in touched.values():
             self._bring(channel)
+        if self.owners.watched:
+            self.owners.passed(partition, self.positions[partition])
+            for feed in feeds:
+                self._bring_feed(feed)
         for waiter, (awaited, offset) in self._awaited.items():
             if awaited == partition and offset < self.positions[partition] and not waiter.done():
                 waiter.set_result(None)
@@ -164,9 +195,29 @@ class Hub:
         log_id = self.log_ids[channel.partition]
         return standing_at(log_id, channel.partition, channel.last_offset, channel.start, channel.state)
 
+    def feed_for(self, owner: str) -> OwnerFeed:
+        """The row of an owner's frames from where the tail stands now. Raises NotReadyError."""
+        self.position(0)
+        return self.owners.open(owner, self.positions, self.log_ids)
+
+    async def owned(self, owner: str, partition: int, start: int, stop: int) -> AsyncIterator[Shown]:
+        """What was seen of the owner's conversations from `start` to before `stop`, record by record."""
+        self._caught_up()
+        reductions: dict[bytes, Reduction] = {}
+        async for records in self._read(partition, None, start, stop):
+            for record in records:
+                if record.key is None or owner_of(record.value) != owner:
+                    continue
+                reduction = reductions.get(record.key)
+                if reduction is None:
+                    reduction = reductions[record.key] = self._reduction(partition)
+                frames = reduction.frames(record)
+                yield Shown(record.offset, record.key.decode(), frames, unfinished_start(reduction.state))
+
     def evict(self) -> None:
         """Forgets the conversations that nobody has watched for a while; window and state go together."""
         now = self._clock()
+        self.owners.evict(now)
         for key, channel in list(self._channels.items()):
             if channel.subscribers or channel.loading is not None:
                 channel.idle_since = now
@@ -177,8 +228,33 @@ class Hub:
         """Every subscriber is sent off with a cursor."""
         self.stopping = True
         self.live.stop()
+        self.owners.wake()
         for channel in self._channels.values():
             channel.wake()
+
+    def _open(self, owner: str, record: Record, partition: int) -> Channel:
+        """A channel for a conversation of which this is the first record since somebody watches its owner."""
+        assert record.key is not None
+        channel = self._add(record.key.decode(), partition, record.offset)
+        channel.hold()
+        channel.loading = asyncio.create_task(self._open_from(owner, channel, record.offset))
+        channel.loading.add_done_callback(_look_at)
+        return channel
+
+    async def _open_from(self, owner: str, channel: Channel, offset: int) -> None:
+        try:
+            start = await self._locate(owner, channel.conversation_id)
+            channel.begin_at(offset if start is None else min(start, offset))
+            await self._load(channel, offset)
+        except BaseException:
+            # Its frames will not come, and those behind them must not be shown before: all begin anew.
+            self._channels.pop(channel.conversation_id.encode(), None)
+            self.owners.give_up(owner)
+            raise
+
+    def _bring_feed(self, feed: OwnerFeed) -> None:
+        feed.wake()
+        self._delivered(*feed.deliver(self._clock()))
 
     def _bring(self, channel: Channel) -> None:
         channel.wake()
@@ -215,6 +291,9 @@ class Hub:
         channel.loading = None
         channel.release()
         self._bring(channel)
+        if channel.feed is not None:
+            self.owners.passed(channel.partition, self.positions[channel.partition])
+            self._bring_feed(channel.feed)
 
     async def _frames(self, channel: Channel, start: int, stop: int) -> list[Encoded]:
         self._caught_up()

@@ -45,9 +45,10 @@ async def serve(
     *,
     listening: asyncio.Future[int] | None = None,
     operator: ProjectionOperator | None = None,
+    shared: bool = False,
 ) -> None:
     """Serves until `stop`; `listening` is told the port, and `operator` looks after the projections for
-    administrators. Open streams are sent off with a cursor.
+    administrators; with `shared` other processes listen on the same port. Open streams are sent off with a cursor.
 
     Raises SettingsError where the address cannot be had, and whatever ended the tail.
     """
@@ -57,7 +58,7 @@ async def serve(
         private_key(
             settings
         )  # a bad one ends the process with a sentence, and not the first reader's request
-    listener = _listen(settings)
+    listener = _listen(settings, shared=shared)
     app = create_app(settings, operator)
     server = _Server(
         uvicorn.Config(
@@ -103,11 +104,11 @@ async def serve(
         listener.close()
 
 
-def _listen(settings: Settings) -> socket.socket:
+def _listen(settings: Settings, *, shared: bool) -> socket.socket:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
         listener = socket.create_server(
-            (settings.host, settings.port), family=family, backlog=BACKLOG, reuse_port=False
+            (settings.host, settings.port), family=family, backlog=BACKLOG, reuse_port=shared
         )
         # Its connections inherit it: asyncio sets it for itself only where a socket names its protocol.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

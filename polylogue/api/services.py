@@ -21,6 +21,7 @@ from polylogue.api.framing import UrlFor
 from polylogue.api.gateway_models import GatewayModels
 from polylogue.api.hub import Hub
 from polylogue.api.metrics import Metrics
+from polylogue.api.places import locate
 from polylogue.api.submissions import Pool
 from polylogue.api.tail import run_tail
 from polylogue.infra.kafka import partition_for
@@ -129,7 +130,14 @@ async def running_services(settings: Settings) -> AsyncIterator[Services]:
     topic = topic_name(settings, CONVERSATION_EVENTS)
     readers = LogReaders(settings, topic)
     url_for = media_urls(settings)
+    pool = create_pool(settings)
+
+    async def safe_start(owner: str, conversation_id: str) -> int | None:
+        place = await locate(pool, owner, conversation_id)
+        return place.safe_start if place else None
+
     hub = Hub(
+        locate=safe_start,
         read=readers.read,
         url_for=url_for,
         skipped=lambda reason: metrics.skipped.labels(reason).inc(),
@@ -140,7 +148,7 @@ async def running_services(settings: Settings) -> AsyncIterator[Services]:
     store = ObjectStore.from_settings(settings)
     services = Services(
         settings=settings,
-        pool=create_pool(settings),
+        pool=pool,
         hub=hub,
         readers=readers,
         commands=CommandLog(settings, topic_name(settings, COMMANDS)),

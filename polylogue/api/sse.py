@@ -11,6 +11,7 @@ from starlette.types import Receive, Scope, Send
 from polylogue.api.connection import CONNECTION, Connection
 from polylogue.api.live import LiveStream
 from polylogue.api.metrics import Metrics
+from polylogue.api.owner_reading import OwnerReading
 from polylogue.api.subscription import Subscription
 
 WRITE_S = 60.0  # a client that takes nothing for so long is gone, whatever its socket says
@@ -25,7 +26,7 @@ class EventStream(Response):
 
     def __init__(
         self,
-        subscription: Subscription,
+        subscription: Subscription | OwnerReading,
         metrics: Metrics,
         *,
         headers: Mapping[str, str] | None = None,

@@ -118,7 +118,7 @@ class Subscription:
     def next_piece(self) -> tuple[bytes | None, bool]:
         """What the reader has not had yet, up to some size, and whether it is the last; nothing where there is none."""
         if self._backlog:
-            piece = _first(self._backlog, PIECE_BYTES)
+            piece = first_of(self._backlog, PIECE_BYTES)
             del self._backlog[: len(piece)]
             self.last_id = piece[-1].id
             self._sent(len(piece))
@@ -163,7 +163,7 @@ class Subscription:
         return self._channel.window.since(self._sequence, self.form, self.turn_id)
 
 
-def _first(frames: list[Encoded], most_bytes: int) -> list[Encoded]:
+def first_of(frames: list[Encoded], most_bytes: int) -> list[Encoded]:
     """As many as fit, and one at least."""
     size = 0
     for number, frame in enumerate(frames):

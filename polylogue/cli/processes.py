@@ -13,30 +13,42 @@ from polylogue.cli.problems import Problem
 _DATA = ("kafka_bootstrap_servers", "database_url")
 
 
-def _serve(name: str, module: str, *required: str, **overrides: object) -> None:
+def _serve(name: str, module: str, *required: str, main: str = "serve", **overrides: object) -> None:
     from polylogue.infra.lifecycle import run_process
     from polylogue.infra.settings import load_settings
 
     if child.supervised():
         # The servers are still starting: time enough for the imports.
-        main = import_module(module).serve
+        run = getattr(import_module(module), main)
         child.take_environment()
         settings = load_settings(**overrides)
         settings.require(*required)
     else:
         settings = load_settings(**overrides)
         settings.require(*required)
-        main = import_module(module).serve
-    run_process(name, settings, main)
+        run = getattr(import_module(module), main)
+    run_process(name, settings, run)
 
 
 def api(
     host: Annotated[str | None, typer.Option(help="Address to listen on [HOST].")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on [PORT].", min=0, max=65535)] = None,
+    workers: Annotated[int, typer.Option(help="Processes that share the port.", min=1, max=64)] = 1,
+    worker: Annotated[bool, typer.Option(hidden=True, help="Being one of them.")] = False,
 ) -> None:
     """Serve HTTP: takes prompts, streams answers, shows what is stored."""
     given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
-    _serve("api", "polylogue.cli.projections.operator", *_DATA, **given)
+    if workers > 1:
+        from polylogue.cli.api_workers import keeping
+        from polylogue.infra.lifecycle import run_process
+        from polylogue.infra.settings import load_settings
+
+        settings = load_settings(**given)
+        settings.require(*_DATA)
+        run_process("api", settings, keeping(workers))
+        return
+    main = "serve_sharing" if worker else "serve"
+    _serve("api", "polylogue.cli.projections.operator", *_DATA, main=main, **given)
 
 
 def runner() -> None:

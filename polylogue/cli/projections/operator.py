@@ -62,3 +62,8 @@ class Operator:
 async def serve(settings: Settings, stop: asyncio.Event) -> None:
     """The API's process, with access to the projections."""
     await serve_api(settings, stop, operator=Operator(settings))
+
+
+async def serve_sharing(settings: Settings, stop: asyncio.Event) -> None:
+    """The same as one of several processes on one port."""
+    await serve_api(settings, stop, operator=Operator(settings), shared=True)

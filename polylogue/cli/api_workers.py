@@ -1,0 +1,78 @@
+"""`polylogue api --workers N`: processes that share one port, started again when they die and stopped together."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import sys
+from pathlib import Path
+
+from polylogue.cli.problems import Problem
+from polylogue.cli.supervisor import Program, Supervisor
+from polylogue.infra.lifecycle import Main
+from polylogue.infra.logs import get_logger
+from polylogue.infra.settings import Settings
+
+STOP_S = 10.0  # every process promises to end within this time
+
+log = get_logger("polylogue.api.workers")
+
+
+class Worker:
+    """One of the processes; it ends with us, however we end, since its standard input is our pipe."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+
+    async def wait(self) -> int:
+        return await self._process.wait()
+
+    def terminate(self) -> None:
+        with contextlib.suppress(ProcessLookupError):  # it has just died
+            self._process.terminate()
+
+    def kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+
+
+async def spawn(program: Program) -> Worker:
+    process = await asyncio.create_subprocess_exec(*program.arguments, stdin=asyncio.subprocess.PIPE)
+    assert process.stdin is not None
+    process.stdin.write(json.dumps({"environment": {}, "patience_s": STOP_S}).encode() + b"\n")
+    log.info("worker started", name=program.name, pid=process.pid)
+    return Worker(process)
+
+
+def keeping(workers: int) -> Main:
+    """The main coroutine of the parent. Raises Problem where a worker dies too often."""
+
+    async def main(settings: Settings, stop: asyncio.Event) -> None:
+        if settings.port == 0:
+            raise Problem("Workers share one port, so it must be named; 0 gives each its own.")
+        supervisor = Supervisor(spawn, lambda line: log.warning(line))
+        names = [f"api worker {number}" for number in range(1, workers + 1)]
+        for name in names:
+            supervisor.keep(
+                Program(
+                    name=name,
+                    arguments=(
+                        *(sys.executable, "-m", "polylogue.cli.main"),
+                        *("--supervised-in", str(settings.polylogue_home), "api", "--worker"),
+                        *("--host", settings.host, "--port", str(settings.port)),
+                    ),
+                    log=Path("its standard error"),
+                    patience_s=STOP_S,
+                )
+            )
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            await asyncio.wait({stopping, supervisor.gave_up}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopping.cancel()
+            await asyncio.gather(*(supervisor.stop(name) for name in names))
+        if supervisor.gave_up.done():
+            raise Problem(f"Stopping: {supervisor.gave_up.result()}", exit_code=1)
+
+    return main
