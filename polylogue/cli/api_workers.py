@@ -7,6 +7,7 @@ import contextlib
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from polylogue.cli.problems import Problem
 from polylogue.cli.supervisor import Program, Supervisor
@@ -51,7 +52,7 @@ def keeping(workers: int) -> Main:
     async def main(settings: Settings, stop: asyncio.Event) -> None:
         if settings.port == 0:
             raise Problem("Workers share one port, so it must be named; 0 gives each its own.")
-        supervisor = Supervisor(spawn, lambda line: log.warning(line))
+        supervisor = Supervisor(spawn, log.warning)
         names = [f"api worker {number}" for number in range(1, workers + 1)]
         for name in names:
             supervisor.keep(
@@ -68,7 +69,8 @@ def keeping(workers: int) -> Main:
             )
         stopping = asyncio.create_task(stop.wait())
         try:
-            await asyncio.wait({stopping, supervisor.gave_up}, return_when=asyncio.FIRST_COMPLETED)
+            waited_for: set[asyncio.Future[Any]] = {stopping, supervisor.gave_up}
+            await asyncio.wait(waited_for, return_when=asyncio.FIRST_COMPLETED)
         finally:
             stopping.cancel()
             await asyncio.gather(*(supervisor.stop(name) for name in names))
