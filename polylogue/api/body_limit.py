@@ -6,7 +6,9 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from polylogue.api.auth.rules import is_openai
 from polylogue.api.errors import answer
+from polylogue.api.openai.errors import in_openai_form
 
 
 class BodyLimit:
@@ -20,7 +22,8 @@ class BodyLimit:
         declared = Headers(scope=scope).get("content-length", "0")
         if declared.isdigit() and int(declared) > self._most_bytes:
             detail = f"The request is larger than {self._most_bytes // 1024} KiB."
-            await answer(413, "request_too_large", detail)(scope, receive, send)
+            refusal = answer(413, "request_too_large", detail)
+            await (in_openai_form(refusal) if is_openai(scope["path"]) else refusal)(scope, receive, send)
             return
         received = 0
 

@@ -268,5 +268,6 @@ async def keys_open_and_strangers_are_told_so(system: System) -> None:
     async with system.client(system.locked, key) as client:
         assert (await client.chat.completions.create(model=TEXT, messages=HELLO)).choices
     async with system.client(system.locked, "pl_wrong") as client:
-        with pytest.raises(openai.AuthenticationError):
+        with pytest.raises(openai.AuthenticationError) as stranger:
             await client.chat.completions.create(model=TEXT, messages=HELLO)
+        assert stranger.value.code == "invalid_api_key"

@@ -17,6 +17,7 @@ from polylogue.api.auth.access import Access
 from polylogue.api.auth.limits import Verdict, judge
 from polylogue.api.auth.rules import Rule, is_openai, rule_for
 from polylogue.api.errors import ApiError, answer
+from polylogue.api.openai.errors import in_openai_form
 from polylogue.api.principal import SCOPE_KEY, Principal
 
 
@@ -134,9 +135,7 @@ def _refusal(path: str, error: ApiError, verdict: Verdict | None = None) -> JSON
     headers = dict(error.more.pop("headers", {})) | dict(verdict.headers if verdict else {})
     response = answer(error.status, error.code, error.detail, **error.more)
     if is_openai(path):
-        told = {"message": error.detail, "type": "invalid_request_error", "param": None, "code": error.code}
-        response = JSONResponse({"error": told}, status_code=error.status, headers=dict(response.headers))
-        response.headers["content-length"] = str(len(response.body))
+        response = in_openai_form(response)
     if error.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     response.headers.update(headers)
