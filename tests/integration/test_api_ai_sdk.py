@@ -32,5 +32,5 @@ async def test_the_packages_of_npm_work(prepared: Settings) -> None:
             stack.enter_context(process(name, mine))
         async with api_server(mine) as http:
             url = str(http.base_url).rstrip("/")
-            await run_node_tests("ai_sdk.test.js", POLYLOGUE_URL=url, POLYLOGUE_PICTURE=picture())
-            await run_node_tests("openai.test.js", POLYLOGUE_URL=url)
+            files = ("ai_sdk.test.js", "openai.test.js")
+            await run_node_tests(*files, POLYLOGUE_URL=url, POLYLOGUE_PICTURE=picture())

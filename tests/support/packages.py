@@ -27,14 +27,14 @@ def installed() -> Path:
     return FOLDER
 
 
-async def run_node_tests(name: str, **environment: str) -> None:
-    """Fails with what Node says where one of the tests fails."""
+async def run_node_tests(*names: str, **environment: str) -> None:
+    """Files side by side. Fails with what Node says where one of the tests fails."""
     folder = await asyncio.to_thread(installed)
     child = await asyncio.create_subprocess_exec(
         "node",
         "--test",
         "--test-reporter=spec",
-        name,
+        *names,
         cwd=folder,
         env={"PATH": os.environ["PATH"]} | environment,
         stdout=asyncio.subprocess.PIPE,
