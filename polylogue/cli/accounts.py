@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from polylogue.cli.home import home_directory
 from polylogue.cli.problems import Problem
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def carry_out(work: Callable[[AsyncConnection[Any]], Awaitable[T]], settings: Se
     from polylogue.infra.postgres import connection_string
     from polylogue.infra.settings import load_settings
 
-    chosen = settings or load_settings()
+    chosen = settings or load_settings(**_here())
     address = connection_string(chosen)
 
     async def transaction() -> T:
@@ -44,6 +45,21 @@ def carry_out(work: Callable[[AsyncConnection[Any]], Awaitable[T]], settings: Se
         raise Problem(
             f"PostgreSQL does not answer ({type(error).__name__}); is DATABASE_URL right?"
         ) from None
+
+
+def _here() -> dict[str, object]:
+    """The PostgreSQL that `polylogue run` started on this machine, for where no setting names one."""
+    from importlib.util import find_spec
+
+    from polylogue.infra.settings import load_settings
+
+    home = home_directory(None)
+    if load_settings().database_url is not None or not home.exists() or find_spec("psutil") is None:
+        return {}
+    from polylogue.infra.local.stack import LocalStack
+
+    address = LocalStack(home, services=frozenset({"postgres"}), say=lambda _: None).endpoints().database_url
+    return {"database_url": address} if address else {}
 
 
 def length_of_time(text: str) -> timedelta:
