@@ -9,7 +9,7 @@ LOCK_FLAGS := --universal --generate-hashes --no-annotate --no-header --no-emit-
 
 WEB_SOURCES := $(shell git ls-files -co --exclude-standard web 2>/dev/null)
 
-.PHONY: help run stop web web-check chromium test lint format types unit stack-tests faults bench lock clean
+.PHONY: help run stop web web-check chromium screenshots test lint format types unit stack-tests faults bench lock clean
 
 help: ## List every target
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -30,6 +30,9 @@ web-check: web/node_modules/.locked ## Lint, types and tests of the web UI that 
 chromium: ## Install Debian's Chromium where the tests need it, or say how
 	@command -v chromium >/dev/null || { if [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq chromium >/dev/null; \
 	  else echo "Chromium is missing; run: sudo apt-get install chromium"; exit 1; fi; }
+
+screenshots: $(VENV)/.dev chromium ## Take the pictures of docs/user-guide.md from what `make run` serves (URL=http://… names another)
+	@$(BIN)/python -m tests.browser.screenshots $(if $(URL),--url $(URL))
 
 test: lint types web web-check chromium ## Lint, types, and every test on the real stack
 	@$(BIN)/python -m pytest
@@ -59,7 +62,7 @@ lock: $(VENV)/.bootstrap ## Resolve the dependencies anew into requirements/*.lo
 	@$(UV) pip compile $(LOCK_FLAGS) --extra local --extra analytics --extra dev --extra bench pyproject.toml -o requirements/bench.lock
 
 clean: stop ## Remove the environment, the local data and every cache
-	@rm -rf $(VENV) web/dist web/node_modules .polylogue .mypy_cache .ruff_cache .pytest_cache .hypothesis bench/results
+	@rm -rf $(VENV) web/dist web/node_modules tests/packages/node_modules .polylogue .mypy_cache .ruff_cache .pytest_cache .hypothesis bench/results
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 web/node_modules/.locked: web/package-lock.json

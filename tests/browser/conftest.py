@@ -47,10 +47,15 @@ def whole() -> Iterator[Address]:
                 run.process.wait(STOP_S)
 
 
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
+def chromium_program() -> str:
     program = shutil.which("chromium")
     assert program is not None, "Chromium is missing; run: apt-get install chromium"
+    return program
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    program = chromium_program()
     expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=program, args=CHROMIUM_FLAGS)

@@ -42,7 +42,9 @@ export const AnswerCard = memo(function AnswerCard({ answer, prompt, name, best,
   // Who reads at the end stays there; who has scrolled away is left alone.
   useEffect(() => {
     const box = body.current;
-    if (box && atEnd.current && !ended(answer)) box.scrollTop = box.scrollHeight;
+    if (!box || !atEnd.current || ended(answer)) return;
+    // A card out of sight is not laid out, and must not be made to be.
+    if (box.checkVisibility({ contentVisibilityAuto: true })) box.scrollTop = 1e9;
   });
   const done = ended(answer);
   return (
