@@ -1,0 +1,105 @@
+"""The examples in the guide to the API: curl, EventSource and Python are run as they are written, against the live API."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from polylogue.infra.settings import Settings
+from tests.integration.test_api_deletion import WAIT_S, System, running
+from tests.support.processes import Simulator, simulator
+
+ROOT = Path(__file__).parents[2]
+GUIDE = (ROOT / "docs/api.md").read_text(encoding="utf-8")
+BLOCK = re.compile(r"^```(sh|js|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+STREAMING = ("Ask", "Resume", "From a program")
+DOCUMENTED = "http://127.0.0.1:8000"
+
+pytestmark = [pytest.mark.stack]
+
+
+@pytest.fixture(scope="module")
+def gateway() -> Iterator[Simulator]:
+    with simulator() as running_:
+        yield running_
+
+
+def blocks(section: str) -> list[tuple[str, str]]:
+    """The blocks of a section, each with its language."""
+    text = GUIDE.partition(f"\n## {section}\n")[2].partition("\n## ")[0]
+    assert text, section
+    return BLOCK.findall(text)
+
+
+async def test_the_examples_of_streaming_do_what_the_guide_says(
+    prepared: Settings, gateway: Simulator, tmp_path: Path
+) -> None:
+    async with running(prepared, gateway) as system:
+        shell = [body for section in STREAMING[:2] for language, body in blocks(section) if language == "sh"]
+        asked, resumed, standard = await _shell(system, tmp_path, shell)
+        frames = [line for line in asked.splitlines() if line]
+        assert all(line.startswith('data: {"type":"') for line in frames)
+        assert '"type":"complete"' in frames[-1]
+        ids = re.findall(r'"id":"([^"]+)"', asked)
+        # Everything after the fifth frame, each once; the same turn as standard SSE.
+        assert re.findall(r'"id":"([^"]+)"', resumed) == ids[5:]
+        assert re.findall(r"^id: (.+)$", standard, re.MULTILINE) == ids
+        assert re.findall(r"^event: (\w+)$", standard, re.MULTILINE)[-1] == "complete"
+
+        found = dict(blocks("From a program"))
+        assert set(found) == {"js", "python"}
+        for language, program in found.items():
+            told = await _program(system, tmp_path, language, program)
+            assert told.rstrip().endswith("complete"), told
+            assert "sim/slow" in told
+
+
+async def _shell(system: System, folder: Path, scripts: list[str]) -> list[str]:
+    """What each of the streaming requests printed; all of them run in one shell, as a reader does it."""
+    marked = "\necho =====\n".join(scripts)
+    told = await _run(["bash", "-euo", "pipefail", "-c", _here(system, marked)], folder)
+    parts = told.split("=====\n")
+    assert len(parts) == 3, told
+    return parts
+
+
+async def _program(system: System, folder: Path, language: str, program: str) -> str:
+    if language == "python":
+        return await _run([sys.executable, "-c", _here(system, program)], folder)
+    # Packages are looked for beside the file.
+    modules = folder / "node_modules"
+    modules.exists() or modules.symlink_to(ROOT / "web/node_modules")
+    file = folder / "example.mjs"
+    file.write_text(_here(system, program), encoding="utf-8")
+    return await _run([shutil.which("node") or "node", str(file)], folder)
+
+
+def _here(system: System, text: str) -> str:
+    return text.replace(DOCUMENTED, str(system.one.base_url).rstrip("/"))
+
+
+async def _run(command: list[str], folder: Path) -> str:
+    environment = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        cwd=folder,
+        env=environment,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        async with asyncio.timeout(WAIT_S):
+            told, wrong = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    assert process.returncode == 0, wrong.decode()[-2000:] + told.decode()[-500:]
+    return told.decode()
