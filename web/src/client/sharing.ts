@@ -30,9 +30,10 @@ interface Shown {
 /** With the link's own address, which dies with it. */
 const addressed = <T extends Shown>(one: T): T => ({ ...one, url: one.content ?? "" });
 
-function shown({ media_id: _, ...medium }: MediaAttachment & { content?: string | null }): MediaAttachment {
-  // Without its id: below that it is the owner's.
-  return addressed({ ...medium, renditions: (medium.renditions ?? []).map(addressed) });
+function shown(medium: MediaAttachment & { content?: string | null }): MediaAttachment {
+  const made = addressed({ ...medium, renditions: (medium.renditions ?? []).map(addressed) });
+  delete made.media_id; // the owner's; what is asked for by it is not for strangers
+  return made;
 }
 
 /** What a link shows. */
