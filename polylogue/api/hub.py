@@ -71,6 +71,7 @@ class Hub:
     ) -> None:
         self.log_ids: dict[int, str] = {}
         self.positions: dict[int, int] = {}  # partition → offset of the next record that the tail will bring
+        self.lag = 0  # records that the log has and the tail has not brought
         self.stopping = False
         self._channels: dict[bytes, Channel] = {}
         self._awaited: dict[asyncio.Future[None], tuple[int, int]] = {}

@@ -15,6 +15,22 @@ class Metrics:
         self.frames = Counter(
             "polylogue_api_frames_sent", "Frames written to subscribers.", registry=self.registry
         )
+        self.lag = Gauge(
+            "polylogue_api_tail_lag_records",
+            "Records of the event log that were not read yet.",
+            registry=self.registry,
+        )
+        self.resumes = Counter(
+            "polylogue_api_streams_begun",
+            "Streams by how they began: at the start, after a cursor, with a snapshot, over already, or refused.",
+            ["outcome"],
+            registry=self.registry,
+        )
+        self.window_hits = Counter(
+            "polylogue_api_window_hits",
+            "Streams that began without a read of the log.",
+            registry=self.registry,
+        )
         self.bytes = Counter(
             "polylogue_api_bytes_sent", "Bytes of frames written to live streams.", registry=self.registry
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, replace
 
 from polylogue.api.submissions import Pool
@@ -33,6 +34,27 @@ class ConversationPlace:
         turn = self.turns.get(turn_id, TurnPlace(floor, floor))
         turn = replace(turn, round_floor=floor, round=number, pending=True, finished=False)
         return replace(self, safe_start=min(self.safe_start, floor), turns=self.turns | {turn_id: turn})
+
+
+class Places:
+    """Look-ups that all who ask for the same at the same time share."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._running: dict[tuple[str, str], asyncio.Task[ConversationPlace | None]] = {}
+
+    async def shared(self, owner: str, conversation_id: str) -> ConversationPlace | None:
+        key = (owner, conversation_id)
+        running = self._running.get(key)
+        if running is None:
+            running = self._running[key] = asyncio.create_task(locate(self._pool, owner, conversation_id))
+            running.add_done_callback(lambda task: self._forget(key, task))
+        return await asyncio.shield(running)
+
+    def _forget(self, key: tuple[str, str], task: asyncio.Task[ConversationPlace | None]) -> None:
+        del self._running[key]
+        if not task.cancelled():
+            task.exception()  # those who asked may all have gone
 
 
 _TURNS = """

@@ -21,7 +21,7 @@ from polylogue.api.framing import UrlFor
 from polylogue.api.gateway_models import GatewayModels
 from polylogue.api.hub import Hub
 from polylogue.api.metrics import Metrics
-from polylogue.api.places import locate
+from polylogue.api.places import Places, locate
 from polylogue.api.submissions import Pool
 from polylogue.api.tail import run_tail
 from polylogue.infra.kafka import partition_for
@@ -39,6 +39,7 @@ from polylogue.media.urls_cloudfront import CloudFrontUrls
 
 EVICT_EVERY_S = 10.0
 FORGET_EVERY_S = 3600.0
+MOST_LAG = 10_000  # records; who comes now had better go to another server
 CLOSE_S = 2.0  # of the ten that a process has to end
 GUEST_URL_LIFE_S = 120
 ANSWER_S = 1.5  # whoever asks for readiness waits two seconds
@@ -50,6 +51,7 @@ log = get_logger("polylogue.api")
 class Services:
     settings: Settings
     pool: Pool
+    places: Places
     hub: Hub
     readers: LogReaders
     commands: CommandLog
@@ -83,6 +85,8 @@ class Services:
             return f"Kafka: {self.tail_waits_for}"
         if self.tail is not None and self.tail.done():
             return "Kafka: the event log is read no more"
+        if self.hub.lag > MOST_LAG:
+            return f"Kafka: the event log is {self.hub.lag} records ahead of what was read"
         try:
             async with asyncio.timeout(ANSWER_S):
                 await self.commands.probe()
@@ -149,6 +153,7 @@ async def running_services(settings: Settings) -> AsyncIterator[Services]:
     services = Services(
         settings=settings,
         pool=pool,
+        places=Places(pool),
         hub=hub,
         readers=readers,
         commands=CommandLog(settings, topic_name(settings, COMMANDS)),
@@ -162,6 +167,7 @@ async def running_services(settings: Settings) -> AsyncIterator[Services]:
         quotas=quotas,
     )
     metrics.conversations.set_function(lambda: len(hub))
+    metrics.lag.set_function(lambda: hub.lag)
 
     def explain(what: str | None) -> None:
         services.tail_waits_for = what

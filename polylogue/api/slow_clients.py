@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-
+from polylogue.api.connection import Connection
 from polylogue.infra.settings import Settings
 
 MOST_HEADER_BYTES = 64 * 1024
@@ -15,7 +14,7 @@ _TOO_LONG = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\
 _TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
 
-class _Impatient(HttpToolsProtocol):
+class _Impatient(Connection):
     """One timer a connection, and only while it owes something: none runs while a stream is open."""
 
     header_timeout_s: float

@@ -35,6 +35,22 @@ async def placed(services: Services, owner: str, conversation_id: str) -> Conver
     return place
 
 
+async def _shared_place(
+    services: Services, owner: str, conversation_id: str, turn_id: str | None
+) -> ConversationPlace:
+    """As `placed`, with one look-up for all who ask at once: a thousand come back at the same moment.
+
+    Raises ApiError 404.
+    """
+    if not _ID.fullmatch(conversation_id):
+        raise not_found()
+    place = await services.places.shared(owner, conversation_id)
+    if place is None or (turn_id is not None and turn_id not in place.turns):
+        # The look-up may have begun before what is asked for was there.
+        return await placed(services, owner, conversation_id)
+    return place
+
+
 async def subscribe(
     services: Services,
     conversation_id: str,
@@ -102,7 +118,7 @@ async def stream(
 ) -> Response:
     """The answer to a request for events, from the cursor on."""
     cursor = read_cursor(after)
-    place = await placed(services, owner, conversation_id)
+    place = await _shared_place(services, owner, conversation_id, turn_id)
     try:
         subscription = await subscribe(
             services,
@@ -114,6 +130,7 @@ async def stream(
             snapshot_for=owner if snapshot else None,
         )
     except LogTruncatedError as error:
+        services.metrics.resumes.labels("below_retention").inc()
         if not gap_as_frame:
             raise
         log_id = services.hub.log_ids[error.partition]
@@ -121,7 +138,11 @@ async def stream(
         body = gap(conversation_id, "retention", resume, form, turn_id=turn_id)
         return Response(body, media_type="text/event-stream", headers=HEADERS)
     headers = {"X-Conversation-Id": conversation_id} | ({"X-Turn-Id": turn_id} if turn_id else {})
-    if subscription.over:
+    if not subscription.read_log:
+        services.metrics.window_hits.inc()
+    how = "over" if subscription.over else "snapshot" if snapshot else "cursor" if cursor else "start"
+    services.metrics.resumes.labels(how).inc()
+    if how == "over":
         return Response(status_code=204, headers=HEADERS | headers)
     preamble = retry_hint() if form == "events" else b""
     return EventStream(subscription, services.metrics, headers=headers, preamble=preamble)

@@ -50,6 +50,7 @@ class Subscription:
         self._keepalive_s = keepalive_s
         self._sent = sent
         self._left = False
+        self.read_log = False  # what it begins with was not in the window
         self._waiter: asyncio.Future[None] | None = None
 
     def __enter__(self) -> Self:
@@ -69,6 +70,7 @@ class Subscription:
         await self._hub.reached(self._channel.partition, self._place.offset)
         # The window may move on while we read.
         while self._place < (floor := self._channel.window.floor):
+            self.read_log = True
             frames = await self._hub.backfill(self._channel, min(self._start, floor.offset), floor.offset + 1)
             self._backlog += [
                 frame
