@@ -8,7 +8,7 @@ import { browser } from "../../state/browser";
 import { desk, NEW } from "../../state/desk";
 import type { Live } from "../../state/live";
 import { fromStored } from "../../state/stored";
-import type { Rating } from "../../types/conversation";
+import type { ConversationTurn, Rating } from "../../types/conversation";
 import type { Turn } from "../../state/turn";
 
 export interface Shown {
@@ -33,8 +33,8 @@ export function useConversation(id: string | undefined): Shown {
     queryKey: ["conversation", id],
     queryFn: () => conversation(id ?? ""),
     enabled: id !== undefined,
-    // The tables are behind the stream by a moment; what ended meanwhile is found by looking again.
-    refetchInterval: ({ state }) => (state.data?.turns.some((turn) => !turn.finished) ? 5_000 : false),
+    // The tables are behind the log by a moment; what has just begun or ended is found by looking again.
+    refetchInterval: ({ state }) => lookAgainMs(state.data?.turns),
     retry: (count, error) => !(error instanceof ApiError && error.status < 500) && count < 5,
   });
   const read = useSyncExternalStore(desk.turns.subscribe, desk.turns.get)[id ?? NEW];
@@ -88,6 +88,11 @@ export function useConversation(id: string | undefined): Shown {
     problem: stored.error?.message ?? null,
     ask,
   };
+}
+
+function lookAgainMs(turns: readonly ConversationTurn[] | undefined): number | false {
+  if (turns?.length === 0) return 1_000;
+  return turns?.some((turn) => !turn.finished) ? 5_000 : false;
 }
 
 /** The stored turns with the live one in its place. Once the tables have the whole of it, they count. */
