@@ -93,14 +93,14 @@ def local_servers(*names: str) -> Iterator[Settings]:
 
 
 @contextmanager
-def part(name: str, settings: Settings) -> Iterator[int]:
+def part(name: str, settings: Settings, *arguments: str, **extra: str) -> Iterator[int]:
     """One process of the product, such as the projector, on these servers; yields its process id."""
     named = ("kafka_bootstrap_servers", "database_url", "kafka_topic_prefix", "database_schema")
     with tempfile.TemporaryDirectory(prefix="polylogue-bench-") as elsewhere:
         process = subprocess.Popen(
-            [sys.executable, "-m", "polylogue.cli.main", name],
+            [sys.executable, "-m", "polylogue.cli.main", name, *arguments],
             cwd=elsewhere,  # away from any `.env`
-            env=_environment({one.upper(): str(getattr(settings, one)) for one in named}),
+            env=_environment({one.upper(): str(getattr(settings, one)) for one in named} | extra),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
