@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import io
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -40,9 +39,10 @@ async def test_segments_lie_in_their_order_however_the_producer_orders_what_wait
     data = b"".join(bytes([number]) * SEGMENT_BYTES for number in range(COUNT)) + b"rest"
     outbox = MediaOutbox(Settings(_env_file=None))
     lies = await outbox.write_segments("m", data, hashlib.sha256(data).hexdigest())
-    collected = SegmentCollector("m", lies, io.BytesIO())
+    collected = SegmentCollector("m", lies)
     collected.add(cast("Overtaking", outbox._producer).log)
     found = collected.result()
-    assert found.complete
-    assert found.sha256 == lies.sha256
+    with found.spool:
+        assert found.complete
+        assert found.spool.sha256 == lies.sha256
     assert (lies.first_offset, lies.last_offset, lies.count) == (0, COUNT, COUNT + 1)

@@ -69,6 +69,10 @@ def upgrade() -> None:
             'the sessions of the rebuild under way, so that its successor can end them wherever they stand';
         """
     )
+    op.execute(
+        "CREATE INDEX conversations_parent ON conversations (parent_conversation_id)"
+        " WHERE parent_conversation_id IS NOT NULL"
+    )
     for projection, tables in MOVED.items():
         moved = _schema_name(str(schema), projection)
         op.execute(f'CREATE SCHEMA "{moved}"')
@@ -110,6 +114,7 @@ def downgrade() -> None:
             op.execute(f'DROP VIEW IF EXISTS "{table}"')
             op.execute(f'ALTER TABLE "{row.schema_name}"."{table}" SET SCHEMA "{schema}"')
         op.execute(f'DROP SCHEMA "{row.schema_name}" CASCADE')
+    op.execute("DROP INDEX conversations_parent")
     op.execute("DROP TABLE projection_builders, projection_stops, projection_skips, projection_versions")
 
 
