@@ -143,13 +143,13 @@ async def test_a_reader_that_stops_reading_is_cut_off_and_holds_up_nobody(
     async with api_server(prepared) as client, Wire(prepared) as wire:
         script = await begun(client, wire)
         (one, _) = (slot.response_id for slot in script.start.responses)
-        reader = socket.create_connection(("127.0.0.1", client.base_url.port or 0))
-        with reader:
+        with socket.socket() as reader:
             reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            reader.connect(("127.0.0.1", client.base_url.port))
             reader.sendall(f"GET {url_of(script)} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
             async with frames(client, "GET", url_of(script), standard=True) as stream:
                 reading = stream.frames()
-                piece, written, last = "x" * 50_000, 0, ""
+                piece, written, last = "x" * 400_000, 0, ""
                 async with asyncio.timeout(WAIT_S):
                     while 'reason="slow"} 1.0' not in (await client.get("/metrics")).text:
                         await wire.write(script.said(one, events.TextAppended(text=f"{written} {piece}")))
