@@ -361,6 +361,9 @@ async def project(settings: Settings, script: Script, log_id: str) -> None:
         "key": "media/image/a/b%2Fc/x.png",
         "type": "image",
         "status": "stored",
+        "content_type": "image/png",
+        "format": "png",
+        "size_bytes": 1,
     }
     async with await psycopg.AsyncConnection.connect(connection_string(settings)) as database:
         await database.execute(
