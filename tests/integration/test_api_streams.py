@@ -364,6 +364,7 @@ async def project(settings: Settings, script: Script, log_id: str) -> None:
         "content_type": "image/png",
         "format": "png",
         "size_bytes": 1,
+        "sha256": "0" * 64,
     }
     async with await psycopg.AsyncConnection.connect(connection_string(settings)) as database:
         await database.execute(
