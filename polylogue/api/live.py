@@ -1,8 +1,8 @@
 """Live streams: what one fetch brought for a conversation is joined once and written to every socket by the tail.
 
-Of the ways to write 200-byte events one at a time to 500 sockets this was the fastest, in deliveries per CPU-second:
-a task and a queue a subscriber 30k, ASGI `send` from the tail 59–68k, the transport's `write` 84–114k, `write` on the
-descriptor 93–126k. `bench sse_fan_out` measures it as it is now.
+An earlier probe, not this code, wrote 200-byte events one at a time to 500 sockets; deliveries per CPU-second: ASGI
+`send` from the tail 59–68k, the transport's `write` 84–114k, `write` on the descriptor first 93–126k. What this code
+does is measured by `bench sse_fan_out`.
 """
 
 from __future__ import annotations

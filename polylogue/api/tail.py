@@ -29,8 +29,9 @@ log = get_logger("polylogue.api.tail")
 class FetchHold:
     """Lets the broker hold each fetch for its few milliseconds while many small ones would come.
 
-    With few subscribers an event what an event costs is the fetch that brings it: held for 5 ms, the probe had 11.1k
-    deliveries a CPU-second where it had 4.9k. At rates at which nothing would be joined nobody waits.
+    With few subscribers an event what an event costs is the fetch that brings it: held for 5 ms, an earlier probe had 11.1k
+    deliveries a CPU-second where it had 4.9k. The thresholds are a choice and not a
+    measurement. At rates at which nothing would be joined nobody waits.
     """
 
     HOLD_ABOVE = 300.0  # fetches a second
