@@ -44,7 +44,9 @@ def limited(settings: Settings, gateway: Simulator, tmp_path: Path, **free: Any)
     path = tmp_path / "quotas.json"
     tiers = {"free": free, "staff": {}}
     path.write_text(json.dumps({"default": "free", "tiers": tiers, "owners": {"staff": "staff"}}))
-    return settings.model_copy(update={"quotas_file": path, "openrouter_base_url": AnyHttpUrl(gateway.base_url)})
+    return settings.model_copy(
+        update={"quotas_file": path, "openrouter_base_url": AnyHttpUrl(gateway.base_url)}
+    )
 
 
 @pytest.fixture

@@ -159,6 +159,8 @@ def test_every_state_of_a_medium_is_shown() -> None:
     states = []
     for offset, event in enumerate(written, start=1):
         reduction.frames(Written(offset, None, event_codec.encode(event)))
-        for told in snapshots.running(contents, reduction.state):
-            states.append([(one.status, one.url is not None) for one in told.media])
+        states += [
+            [(one.status, one.url is not None) for one in told.media]
+            for told in snapshots.running(contents, reduction.state)
+        ]
     assert states[-3:] == [[("uploading", False)], [("stored", True)], [("expired", False)]]
