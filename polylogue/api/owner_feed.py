@@ -58,6 +58,7 @@ class OwnerFeed:
         self._starts = {partition: Starts() for partition in positions}
         self._rows: dict[int, deque[_Expected]] = {partition: deque() for partition in positions}
         self._by_place: dict[tuple[int, int], _Expected] = {}
+        self._settled_later: dict[int, dict[str, int | None]] = {partition: {} for partition in positions}
         self._waiters: set[asyncio.Future[None]] = set()
 
     def vector(self) -> dict[int, Stand]:
@@ -71,8 +72,14 @@ class OwnerFeed:
         self._stands[partition] = stand._replace(start=min(stand.start, start))
 
     def settle(self, partition: int, conversation_id: str, start: int | None) -> None:
-        """What was said to be unfinished, as its channel knows it where the tail stands now."""
-        self._starts[partition].changed(conversation_id, self._stands[partition].offset, start)
+        """What was said to be unfinished, as its channel knows it where the tail stands now.
+
+        The tail may be ahead of what is shown: until that is shown too, its readers need the earlier start.
+        """
+        if self._rows[partition]:
+            self._settled_later[partition][conversation_id] = start
+        else:
+            self._starts[partition].changed(conversation_id, self._stands[partition].offset, start)
 
     def expect(self, partition: int, offset: int, conversation_id: str) -> None:
         expected = _Expected(offset, conversation_id)
@@ -88,6 +95,10 @@ class OwnerFeed:
         row = self._rows[partition]
         while row and row[0].frames is not None:
             self._show(partition, row.popleft())
+        if not row:
+            later, self._settled_later[partition] = self._settled_later[partition], {}
+            for conversation_id, start in later.items():
+                self.settle(partition, conversation_id, start)
 
     def passed(self, partition: int, position: int) -> None:
         """The tail has brought everything before `position`."""
@@ -122,6 +133,7 @@ class OwnerFeed:
         offset = expected.offset
         starts = self._starts[partition]
         before = starts.at(offset)
+        self._settled_later[partition].pop(expected.conversation_id, None)
         starts.changed(expected.conversation_id, offset, expected.start)
         shown = []
         for number, frame in enumerate(expected.frames, start=1):
