@@ -53,8 +53,9 @@ def chromium_program() -> str:
     return program
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """Ended with its module: while Playwright runs, no test of another folder can run a loop of its own."""
     program = chromium_program()
     expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
