@@ -27,7 +27,7 @@ MEAN_STEP_MS = 3  # between two records of a partition
 START_MS = parse_rfc3339_ms("2026-01-05T08:00:00.000Z")
 
 _CONVERSATION = "c" * 32
-_OWNER = "owner-placeholder"
+_OWNER = "owner-of-the-template"
 WORDS = (
     "a",
     "circle",

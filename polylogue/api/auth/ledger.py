@@ -141,7 +141,7 @@ class Ledger:
         try:
             named = sorted(subjects)
             await connection.execute(_STREAMS, (self.process, named, [self._streams[one] for one in named]))
-        except BaseException:
+        except BaseException:  # cancelled or refused alike: it is still to be said
             self._unsaid |= subjects
             raise
         for one in named:
