@@ -42,4 +42,23 @@ describe("Markdown", () => {
     expect(show("So $a^2$ is it.").querySelector(".formula")?.textContent).toBe("a^2");
     expect(show("$$\nx = 1\n$$").querySelector(".formula.display")).not.toBeNull();
   });
+
+  it("gives each block its own direction, and its language where it is certain", () => {
+    const made = show(
+      "In German one would say it like this, with the verb at the end of it:\n\n" +
+        "Der Mond ist aufgegangen, und die See ist still, wie sie es auch im Winter ist.\n\nשלום לכל העולם כולו",
+    );
+    const blocks = [...made.querySelectorAll<HTMLElement>(".markdown > *")];
+    expect(blocks.map((one) => one.dir)).toEqual(["auto", "auto", "auto"]);
+    expect(blocks.map((one) => one.lang)).toEqual(["en", "de", "he"]);
+  });
+
+  it("names no language while a text still grows", () => {
+    const made = render(<Markdown text="This is what it is, and that is all of it for now" done={false} />).container;
+    expect(made.querySelector("[lang]")).toBeNull();
+  });
+
+  it("writes code from left to right in whatever text", () => {
+    expect(show("הקלד `npm install` עכשיו").querySelector("code")?.dir).toBe("ltr");
+  });
 });

@@ -1,9 +1,10 @@
 // Markdown as elements, never as HTML: what a model wrote can become text, structure and safe links, and nothing else.
 import type { Token, Tokens } from "marked";
-import { Fragment, memo, useRef, type ReactNode } from "react";
+import { Fragment, memo, useMemo, useRef, type ReactNode } from "react";
 import { cut, NO_BLOCKS, type Blocks } from "./blocks";
 import { Code } from "./Code";
 import { Formula } from "./Formula";
+import { languageOf } from "./language";
 import { parse, safeHref, type MathToken } from "./parse";
 import "./markdown.css";
 
@@ -11,10 +12,12 @@ import "./markdown.css";
 export const Markdown = memo(function Markdown({ text, done }: { text: string; done: boolean }) {
   const known = useRef<{ text: string; blocks: Blocks }>({ text: "", blocks: NO_BLOCKS });
   const from = text.startsWith(known.current.text) ? known.current.blocks : NO_BLOCKS;
-  const blocks = cut(from, text);
+  // The last line of what is whole is whole too, also without its line break.
+  const blocks = cut(from, done ? `${text}\n` : text);
   known.current = { text, blocks };
+  const language = useMemo(() => (done ? languageOf(text) : undefined), [text, done]);
   return (
-    <div className="markdown" dir="auto">
+    <div className="markdown" lang={language}>
       {blocks.settled.map((source, n) => (
         <Block key={n} source={source} final />
       ))}
@@ -23,8 +26,14 @@ export const Markdown = memo(function Markdown({ text, done }: { text: string; d
   );
 });
 
+/** Each block has its own direction and, once it is whole, its own language: answers quote and translate. */
 const Block = memo(function Block({ source, final }: { source: string; final: boolean }) {
-  return <>{rendered(parse(source), final)}</>;
+  const language = useMemo(() => (final ? languageOf(source) : undefined), [source, final]);
+  return (
+    <div dir="auto" lang={language}>
+      {rendered(parse(source), final)}
+    </div>
+  );
 });
 
 function rendered(tokens: readonly Token[] | undefined, final: boolean): ReactNode[] {
@@ -70,7 +79,7 @@ function element(token: KnownToken, final: boolean): ReactNode {
     case "del":
       return <del>{rendered(token.tokens, final)}</del>;
     case "codespan":
-      return <code>{token.text}</code>;
+      return <code dir="ltr">{token.text}</code>;
     case "code":
       return <Code text={token.text} language={token.lang ?? ""} final={final} />;
     case "blockquote":
