@@ -49,6 +49,8 @@ class ValidationPool:
     def __init__(self, limits: Limits, *, processes: int) -> None:
         self._limits = limits
         self._slots = asyncio.Semaphore(processes)
+        # A verdict, for which a reader waits, finds a process that no smaller version keeps busy, if there are two.
+        self._render_slots = asyncio.Semaphore(max(1, processes - 1))
         self._processes = processes
         self._idle: list[ValidationProcess] = []
         self._all: set[ValidationProcess] = set()
@@ -109,7 +111,8 @@ class ValidationPool:
 
     async def renditions(self, source: Path | BinaryIO, facts: Accepted) -> list[MadeRendition]:
         """The smaller versions of an accepted file; those that cannot be made are missing. Raises OSError as above."""
-        answer = await self._ask(source, Render(facts=facts))
+        async with self._render_slots:
+            answer = await self._ask(source, Render(facts=facts))
         return list(answer.renditions) if isinstance(answer, Rendered) else []
 
     async def fingerprint(self, source: Path | BinaryIO) -> str | None:

@@ -24,6 +24,7 @@ class ConversationRemoval:
         """Raises NotCarriedOutError and ProducerUnusableError, as MediaRemoval does."""
         data = request.data
         assert isinstance(data, DeleteConversationMedia)
+        await self._removal.quiet(data.conversation_id)
         media = {medium.media_id: medium for medium in data.media}
         for medium in data.media:
             await self._removal.remove(medium)

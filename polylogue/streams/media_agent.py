@@ -1,22 +1,17 @@
 """The media agent: one record of `media-requests` after another is carried out and acknowledged.
 
-Run it with `run_process("media-agent", settings, serve)`. A partition has one claim under way at a time; parallel
-work comes from partitions and from more processes.
+Run it with `run_process("media-agent", settings, serve)`. A partition settles one claim at a time; parallel work comes
+from partitions and from more processes, and from the smaller versions, which are made beside the next claims.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
-import os
-from collections import defaultdict
-from collections.abc import Collection
 from contextlib import AsyncExitStack, suppress
-from typing import Any, NoReturn
+from typing import Any
 
 from aiokafka.errors import KafkaError
 
-from polylogue.infra.crash_points import crash_point
 from polylogue.infra.logs import get_logger
 from polylogue.infra.settings import Settings
 from polylogue.infra.topics import MEDIA_REQUESTS, MEDIA_REQUESTS_DLQ, topic_name
@@ -30,9 +25,10 @@ from polylogue.schemas.claims import (
     RetryMedia,
     StoreMedia,
 )
+from polylogue.streams.acknowledger import Acknowledger, die
 from polylogue.streams.claim_settlement import ClaimSettlement
 from polylogue.streams.conversation_removal import ConversationRemoval
-from polylogue.streams.dead_letters import DeadLetters, SourceRecord
+from polylogue.streams.dead_letters import DeadLetters
 from polylogue.streams.faust_app import create_app, group_id
 from polylogue.streams.media_outcomes import MediaOutcomes
 from polylogue.streams.media_removal import MediaRemoval
@@ -40,7 +36,7 @@ from polylogue.streams.media_renditions import MediaRenditions
 from polylogue.streams.media_requests import MediaRequests
 from polylogue.streams.media_storing import MediaStoring
 from polylogue.streams.media_watchdog import GroupLag, Stillness, watch
-from polylogue.streams.replaceable_producer import ProducerUnusableError, ReplaceableProducer
+from polylogue.streams.replaceable_producer import ReplaceableProducer
 from polylogue.streams.segment_reader import SegmentReader
 
 STOP_TIMEOUT_S = 8.0  # SIGTERM promises 10 s
@@ -48,67 +44,6 @@ S3_CONCURRENCY = 10
 LOOK_EVERY_S = 3.0  # for records that were overlooked, and for standing still
 
 log = get_logger(__name__)
-
-
-class Acknowledger:
-    """Runs a partition's records one at a time and acknowledges what is done, as long as it is still ours to do.
-
-    After a rebalance Faust reads again from the committed offset, so what was begun before it is left alone: to
-    acknowledge it could commit past a record that is being read again.
-    """
-
-    def __init__(self, app: Any, requests: MediaRequests) -> None:
-        self._app = app
-        self._requests = requests
-        # An actor that Faust restarts during a rebalance may run beside its successor for a moment.
-        self._one_at_a_time: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
-
-    async def process(self, event: Any) -> None:
-        message = event.message
-        async with self._one_at_a_time[message.partition]:
-            if not self._is_current(message):
-                return
-            record = SourceRecord(
-                topic=message.topic,
-                partition=message.partition,
-                offset=message.offset,
-                key=message.key,
-                value=message.value,
-            )
-            try:
-                await self._requests.carry_out(record)
-            except ProducerUnusableError as error:
-                die(f"no outcome could be written: {error}")
-            except Exception:
-                # What leaves this body makes Faust pass over the record; a restart reads it again.
-                log.exception("request_not_carried_out", partition=message.partition, offset=message.offset)
-                die("a record could be neither settled nor buried")
-            if self._is_current(message):
-                event.ack()
-                crash_point("agent.acknowledged_before_commit")
-
-    def assigned(self) -> Collection[int]:
-        return [place.partition for place in self._app.consumer.assignment()]
-
-    def busy(self) -> Collection[int]:
-        if self._app.rebalancing:
-            return self.assigned()
-        return [partition for partition, lock in self._one_at_a_time.items() if lock.locked()]
-
-    async def read_again(self, partition: int, offset: int) -> None:
-        for place in self._app.consumer.assignment():
-            if place.partition == partition:
-                await self._app.consumer.seek(place, offset)
-
-    def _is_current(self, message: Any) -> bool:
-        return bool(message.generation_id == self._app.consumer_generation_id)
-
-
-def die(reason: str) -> NoReturn:
-    """Ends the process at once, before anything more is acknowledged."""
-    log.critical("media_agent_ends", reason=reason)
-    logging.shutdown()
-    os._exit(1)
 
 
 async def serve(settings: Settings, stop: asyncio.Event) -> None:
@@ -130,6 +65,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         requests = _requests(settings, store, pool, producer, stillness)
         app = create_app(settings)
         acknowledger = Acknowledger(app, requests)
+        stack.push_async_callback(acknowledger.close)
 
         async def media_agent(stream: Any) -> None:
             # Acknowledged by us alone: a stream that is closed in mid-record would acknowledge it.
@@ -165,8 +101,9 @@ def _requests(
         pool,
         progress=progress,
     )
-    storing = MediaStoring(settlement, outcomes, MediaRenditions(pool, store, outcomes, progress=progress))
-    removal = MediaRemoval(settings, store, outcomes, progress=progress)
+    renditions = MediaRenditions(pool, store, outcomes, progress=progress)
+    storing = MediaStoring(settlement, outcomes, renditions)
+    removal = MediaRemoval(settings, store, outcomes, quiet=renditions.ended, progress=progress)
     return MediaRequests(
         {
             StoreMedia: storing.store,

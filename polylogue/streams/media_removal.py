@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from polylogue.infra.crash_points import crash_point
 from polylogue.infra.logs import get_logger
@@ -32,12 +32,14 @@ class MediaRemoval:
         store: ObjectStore,
         outcomes: MediaOutcomes,
         *,
+        quiet: Callable[[str], Awaitable[None]],
         progress: Callable[[], None] = lambda: None,
     ) -> None:
         self._limit_s = settings.media_deadline_s
         self._store = store
         self._outcomes = outcomes
         self._progress = progress
+        self.quiet = quiet  # returns when nothing more is being stored for a conversation
 
     async def delete(self, request: Request) -> None:
         data = request.data
@@ -56,6 +58,7 @@ class MediaRemoval:
 
     async def remove(self, medium: MediumRef) -> None:
         """The original, its smaller versions, and what a broken attempt may have left under its name."""
+        await self.quiet(medium.conversation_id)
         crash_point("agent.removal_before")
         if medium.key is not None:
             try:

@@ -7,6 +7,7 @@ import hashlib
 import io
 import time
 from collections.abc import Callable
+from functools import partial
 
 from polylogue.infra.crash_points import crash_point
 from polylogue.infra.logs import get_logger
@@ -16,9 +17,9 @@ from polylogue.media.validation import ValidationPool
 from polylogue.media.verdicts import MadeRendition
 from polylogue.schemas.events import MediaRenditionsStored, MediaStored, Rendition
 from polylogue.streams.media_outcomes import MediaOutcomes
-from polylogue.streams.media_work import Settled, Work
+from polylogue.streams.media_work import Afterwards, Settled, Work
 
-LIMIT_S = 60.0  # making and storing them; the partition's next claim waits for it
+LIMIT_S = 60.0  # making and storing them; the claim is acknowledged when they are there
 
 log = get_logger(__name__)
 
@@ -38,18 +39,41 @@ class MediaRenditions:
         self._outcomes = outcomes
         self._limit_s = limit_s
         self._progress = progress
+        self._under_way: dict[str, set[asyncio.Future[None]]] = {}  # by conversation
 
-    async def follow(self, work: Work, settled: Settled) -> None:
-        """Of what has just been stored and told. Raises ProducerUnusableError."""
+    def of(self, work: Work, settled: Settled) -> Afterwards | None:
+        """Those of what has just been stored and told. Closing it closes what was settled; running it raises
+        ProducerUnusableError."""
         if settled.spool is None or settled.facts is None or not isinstance(settled.outcome, MediaStored):
-            return
+            return None
+        conversation_id = work.claim.conversation_id
+        over = asyncio.get_running_loop().create_future()
+        self._under_way.setdefault(conversation_id, set()).add(over)
+
+        def close() -> None:
+            settled.close()
+            if not over.done():
+                over.set_result(None)
+            others = self._under_way.get(conversation_id, set())
+            others.discard(over)
+            if not others:
+                self._under_way.pop(conversation_id, None)
+
+        return Afterwards(partial(self._follow, work, settled, settled.outcome), close)
+
+    async def ended(self, conversation_id: str) -> None:
+        """Returns when none of the conversation's are being made here: what comes later would outlive a deletion."""
+        if under_way := self._under_way.get(conversation_id):
+            await asyncio.wait(under_way.copy())
+
+    async def _follow(self, work: Work, settled: Settled, stored: MediaStored) -> None:
         self._progress()
         renditions = await self._made(work, settled)
         if not renditions:
             return
         crash_point("agent.renditions_before_emit")
         told = MediaRenditionsStored(
-            media_id=work.claim.media_id, media_type=settled.outcome.media_type, renditions=renditions
+            media_id=work.claim.media_id, media_type=stored.media_type, renditions=renditions
         )
         await self._outcomes.noted(work, told)
         crash_point("agent.renditions_after_emit")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 
-from polylogue.infra.crash_points import crash_point
 from polylogue.schemas.base import Payload
 from polylogue.schemas.codec import Garbage, NewerVersion, UnknownType, request_codec
 from polylogue.schemas.envelope import Request
 from polylogue.streams.dead_letters import DeadLetters, SourceRecord
+from polylogue.streams.media_work import Afterwards
 
-Handler = Callable[[Request], Awaitable[None]]
+Handler = Callable[[Request], Awaitable[Afterwards | None]]
 
 
 class NotCarriedOutError(Exception):
@@ -24,24 +24,29 @@ class MediaRequests:
         self._handlers = handlers
         self._letters = letters
 
-    async def carry_out(self, record: SourceRecord) -> None:
-        """Returns when the record may be acknowledged. Raises ProducerUnusableError where nothing can be written."""
+    async def carry_out(self, record: SourceRecord) -> Afterwards | None:
+        """Returns when the next record may begin: with what is left of this one, or with nothing, and then it may be
+        acknowledged. Raises ProducerUnusableError where nothing can be written."""
         request = request_codec.decode(record.value)
         match request:
             case Garbage(reason=reason):
-                return await self._letters.bury(record, reason)
+                await self._letters.bury(record, reason)
             case UnknownType(type=name):
-                return await self._letters.bury(record, f"the type {name} is not known")
+                await self._letters.bury(record, f"the type {name} is not known")
             case NewerVersion(type=name, version=version):
-                return await self._letters.bury(
-                    record, f"version {version} of {name} is newer than this software"
-                )
+                reason = f"version {version} of {name} is newer than this software"
+                await self._letters.bury(record, reason)
+            case Request():
+                return await self._handle(request, record)
+        return None
+
+    async def _handle(self, request: Request, record: SourceRecord) -> Afterwards | None:
         handler = self._handlers.get(type(request.data))
         if handler is None:
-            return await self._letters.bury(record, "a request that this software cannot carry out")
+            await self._letters.bury(record, "a request that this software cannot carry out")
+            return None
         try:
-            await handler(request)
+            return await handler(request)
         except NotCarriedOutError as error:
-            return await self._letters.bury(record, str(error))
-        crash_point("agent.after_emit_before_ack")
-        return None
+            await self._letters.bury(record, str(error))
+            return None

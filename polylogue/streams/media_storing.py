@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import ExitStack
 
 from polylogue.infra.crash_points import crash_point
 from polylogue.infra.logs import get_logger
@@ -12,7 +12,7 @@ from polylogue.schemas.events import MediaRetried
 from polylogue.streams.claim_settlement import ClaimSettlement
 from polylogue.streams.media_outcomes import MediaOutcomes
 from polylogue.streams.media_renditions import MediaRenditions
-from polylogue.streams.media_work import Work, work_of
+from polylogue.streams.media_work import Afterwards, Work, work_of
 
 log = get_logger(__name__)
 
@@ -27,11 +27,11 @@ class MediaStoring:
         self._outcomes = outcomes
         self._renditions = renditions
 
-    async def store(self, request: Request) -> None:
+    async def store(self, request: Request) -> Afterwards | None:
         assert isinstance(request.data, StoreMedia)
-        await self._settle(work_of(request, request.data))
+        return await self._settle(work_of(request, request.data))
 
-    async def retry(self, request: Request) -> None:
+    async def retry(self, request: Request) -> Afterwards | None:
         """Readers are told that it is tried again before anything else: an outcome of a try that they do not know of
         is hidden from them."""
         assert isinstance(request.data, RetryMedia)
@@ -40,11 +40,12 @@ class MediaStoring:
         retried = MediaRetried(media_id=claim.media_id, media_type=claim.media_type, retry=claim.retry)
         await self._outcomes.noted(work, retried)
         crash_point("agent.retried_emitted")
-        await self._settle(work)
+        return await self._settle(work)
 
-    async def _settle(self, work: Work) -> None:
+    async def _settle(self, work: Work) -> Afterwards | None:
         settled = await self._settlement.settle(work)
-        with closing(settled):
+        with ExitStack() as stack:
+            stack.callback(settled.close)
             await self._outcomes.settled(work, settled)
             log.info(
                 "claim_settled",
@@ -53,4 +54,7 @@ class MediaStoring:
                 reason=getattr(settled.outcome, "reason", None),
                 traceparent=work.traceparent,
             )
-            await self._renditions.follow(work, settled)
+            afterwards = self._renditions.of(work, settled)
+            if afterwards is not None:
+                stack.pop_all()
+            return afterwards

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
@@ -73,6 +73,17 @@ class Settled:
     def close(self) -> None:
         if self.spool is not None:
             self.spool.close()
+
+
+@dataclass(frozen=True)
+class Afterwards:
+    """What a request leaves to be done when its outcome is told: the partition's next one need not wait for it.
+
+    Whoever gets it closes it, whether it was run or not.
+    """
+
+    run: Callable[[], Awaitable[None]]
+    close: Callable[[], None]
 
 
 def rejected(claim: MediaClaim, reason: RejectionReason, message: str) -> MediaRejected:

@@ -6,6 +6,7 @@ import asyncio
 import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -93,15 +94,10 @@ async def die_one_by_one(
             with agent(settings, folder, crash_at=point) as victim:
                 assert await victim.ended(PATIENCE_S) == -signal.SIGKILL, f"{point}: {victim.log}"
         with agent(settings, folder):
-            # What stands before it in the partition is done when it is.
+            # What stands before it in the partition is settled when it is; smaller versions may come after it.
             last = await play.produce(png(1000), requests_partition=0)
-            await log.until(
-                lambda all_: any(
-                    isinstance(data, MediaRenditionsStored)
-                    for data in agent_events_of(all_, last.claim.media_id)
-                ),
-                timeout_s=PATIENCE_S,
-            )
+            for medium in (*media.values(), last):
+                await log.until(partial(has_smaller_versions, medium), timeout_s=PATIENCE_S)
             await usage.until(
                 lambda all_: f"{last.claim.media_id}.stored.0" in ids(all_), timeout_s=PATIENCE_S
             )
@@ -167,6 +163,11 @@ async def prepare(play: Runner, point: str) -> Produced:
     if name in REMOVAL:
         await play.ask(DeleteMedia(medium=reference(medium.claim)), medium.claim.media_id, partition=0)
     return medium
+
+
+def has_smaller_versions(medium: Produced, records: list[Any]) -> bool:
+    found = agent_events_of(records, medium.claim.media_id)
+    return any(isinstance(data, MediaRenditionsStored) for data in found)
 
 
 def ids(records: list[Any]) -> set[str]:

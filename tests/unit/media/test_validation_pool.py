@@ -18,11 +18,21 @@ from polylogue.infra.settings import Settings
 from polylogue.media import validation
 from polylogue.media.validation import ValidationPool
 from polylogue.media.validation_process import ProcessDiedError, ValidationProcess
-from polylogue.media.verdicts import Accepted, Inspect, Limits, Refused
+from polylogue.media.verdicts import (
+    Accepted,
+    Answer,
+    Inspect,
+    Limits,
+    Question,
+    Refused,
+    Render,
+    Rendered,
+)
 from tests.support.media_samples import SAMPLES, png_of_zeros, slow_gif
 
 PATIENCE_S = 60
 LIMITS = Limits(most_pixels=40_000_000, most_frames=1000, time_s=PATIENCE_S, memory_bytes=1 << 30)
+VERDICT = Accepted(media_type="image", format="png", content_type="image/png", width=4, height=3)
 
 
 @pytest.fixture
@@ -211,6 +221,45 @@ async def test_closing_ends_every_process_also_one_at_work(slow: Path) -> None:
     assert all(gone(pid) for pid in pids)
     with pytest.raises(OSError, match="closed"):
         await check
+
+
+@pytest.mark.parametrize("processes", [1, 2, 3])
+async def test_a_verdict_waits_for_no_smaller_version_that_has_not_begun(
+    sample: Path, monkeypatch: pytest.MonkeyPatch, processes: int
+) -> None:
+    """And for none at all where there are two processes: a reader waits for the verdict."""
+    gate, asked = asyncio.Event(), []
+
+    class Process:
+        files = 0
+
+        async def ask(self, question: Question, descriptor: int) -> Answer:
+            assert descriptor
+            asked.append(type(question))
+            if isinstance(question, Render):
+                await gate.wait()
+                return Rendered()
+            return VERDICT
+
+        async def end(self) -> int:
+            return 0
+
+    async def start(_: Limits) -> Process:
+        return Process()
+
+    monkeypatch.setattr(ValidationProcess, "start", start)
+    async with ValidationPool(LIMITS, processes=processes) as pool:
+        renders = [asyncio.create_task(pool.renditions(sample, VERDICT)) for _ in range(5)]
+        busy = max(1, processes - 1)
+        await eventually(lambda: asked.count(Render) == busy)
+        check = asyncio.create_task(pool.inspect(sample))
+        if processes == 1:
+            gate.set()
+        async with asyncio.timeout(PATIENCE_S):
+            assert await check is VERDICT
+        assert asked[: busy + 1] == [*([Render] * busy), Inspect]
+        gate.set()
+        assert await asyncio.gather(*renders) == [[]] * 5
 
 
 async def test_a_process_is_replaced_after_many_files(

@@ -1,4 +1,4 @@
-"""A record is acknowledged when it is done, in order, and only while its partition is still ours."""
+"""A record is acknowledged when all of it is done, in order, and only while its partition is still ours."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ from typing import Any
 
 import pytest
 
-from polylogue.streams import media_agent
+from polylogue.streams import acknowledger as module
+from polylogue.streams.acknowledger import Acknowledger
 from polylogue.streams.dead_letters import SourceRecord
-from polylogue.streams.media_agent import Acknowledger
+from polylogue.streams.media_work import Afterwards
 from polylogue.streams.replaceable_producer import ProducerUnusableError
 
 
 @dataclass
 class App:
     consumer_generation_id: int = 1
+    rebalancing: bool = False
 
 
 @dataclass
@@ -117,9 +119,138 @@ async def test_the_process_ends_before_the_acknowledgement_when_nothing_can_be_w
     def end(_: str) -> Any:
         raise Ended
 
-    monkeypatch.setattr(media_agent, "die", end)
+    monkeypatch.setattr(module, "die", end)
     unit, acked = Unit(fails_with=error), []
     unit.gate.set()
     with pytest.raises(Ended):
         await Acknowledger(App(), unit).process(Event(Message(7), acked))  # type: ignore[arg-type]
     assert acked == []
+
+
+@dataclass
+class Leaving:
+    """A unit each of whose records leaves something to be done, which waits until it is let go."""
+
+    fails_with: Exception | None = None
+    begun: list[int] = field(default_factory=list)
+    running: list[int] = field(default_factory=list)
+    closed: list[int] = field(default_factory=list)
+    gates: dict[int, asyncio.Event] = field(default_factory=dict)
+
+    async def carry_out(self, record: SourceRecord) -> Afterwards:
+        offset = record.offset
+        self.begun.append(offset)
+        gate = self.gates[offset] = asyncio.Event()
+
+        async def run() -> None:
+            self.running.append(offset)
+            await gate.wait()
+            if self.fails_with is not None:
+                raise self.fails_with
+
+        return Afterwards(run, lambda: self.closed.append(offset))
+
+
+async def test_the_next_record_begins_beside_what_is_left_of_the_last_one_and_is_acknowledged_after_it() -> (
+    None
+):
+    unit, acked = Leaving(), []
+    acknowledger = Acknowledger(App(), unit)  # type: ignore[arg-type]
+    for offset in (1, 2, 3):
+        await acknowledger.process(Event(Message(offset), acked))
+    await settle_loop()
+    assert (unit.running, acked) == ([1, 2, 3], [])
+    assert acknowledger.busy() == [0]
+    unit.gates[2].set()
+    await settle_loop()
+    assert (unit.closed, acked) == ([2], [])
+    unit.gates[1].set()
+    await settle_loop()
+    assert acked == [1, 2]
+    unit.gates[3].set()
+    await settle_loop()
+    assert acked == [1, 2, 3]
+    assert acknowledger.busy() == []
+
+
+async def test_a_record_waits_where_too_much_is_left_of_others() -> None:
+    unit, acked = Leaving(), []
+    acknowledger = Acknowledger(App(), unit, beside=2)  # type: ignore[arg-type]
+    waiting = [
+        asyncio.create_task(acknowledger.process(Event(Message(offset, partition), acked)))
+        for partition, offset in ((0, 1), (0, 2), (0, 3), (0, 4), (1, 9))
+    ]
+    await settle_loop()
+    assert unit.running == [1, 2]
+    assert sorted(unit.begun) == [1, 2, 3, 9]  # 4 waits behind 3, which waits for room
+    unit.gates[2].set()
+    await settle_loop()
+    assert unit.running == [1, 2, 3]
+    unit.gates[1].set()
+    await settle_loop()
+    assert unit.running == [1, 2, 3, 9]
+    for task in waiting:
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+    await acknowledger.close()
+    assert sorted(unit.closed) == [1, 2, 3, 4, 9]
+    assert acked == [1, 2]
+
+
+async def test_what_was_left_in_a_former_generation_is_not_acknowledged() -> None:
+    app, unit, acked = App(), Leaving(), []
+    acknowledger = Acknowledger(app, unit)  # type: ignore[arg-type]
+    await acknowledger.process(Event(Message(7), acked))
+    former = unit.gates[7]
+    app.consumer_generation_id = 2
+    await acknowledger.process(Event(Message(7, generation_id=2), acked))
+    await acknowledger.process(Event(Message(8, generation_id=2), acked))
+    former.set()
+    unit.gates[8].set()
+    await settle_loop()
+    assert acked == []
+    unit.gates[7].set()
+    await settle_loop()
+    assert acked == [7, 8]
+
+
+async def test_a_stop_closes_what_is_left_and_acknowledges_nothing() -> None:
+    unit, acked = Leaving(), []
+    acknowledger = Acknowledger(App(), unit)  # type: ignore[arg-type]
+    await acknowledger.process(Event(Message(1), acked))
+    await settle_loop()
+    await acknowledger.process(Event(Message(2), acked))  # cancelled before its first step
+    await acknowledger.close()
+    await settle_loop()
+    assert (unit.running, sorted(unit.closed), acked) == ([1], [1, 2], [])
+    assert acknowledger.busy() == []
+
+
+async def test_a_record_that_comes_again_counts_from_then_on() -> None:
+    first, acked = Unit(), []
+    acknowledger = Acknowledger(App(), first)  # type: ignore[arg-type]
+    task = asyncio.create_task(acknowledger.process(Event(Message(1), acked)))
+    await settle_loop()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    first.gate.set()
+    await acknowledger.process(Event(Message(2), acked))
+    assert (acked, acknowledger.busy()) == ([], [])
+    for offset in (1, 2):
+        await acknowledger.process(Event(Message(offset), acked))
+    assert acked == [1, 2]
+
+
+async def test_the_process_ends_when_what_is_left_cannot_be_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    reasons: list[str] = []
+
+    def end(reason: str) -> Any:
+        reasons.append(reason)
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr(module, "die", end)
+    unit, acked = Leaving(fails_with=ProducerUnusableError("no broker")), []
+    await Acknowledger(App(), unit).process(Event(Message(7), acked))  # type: ignore[arg-type]
+    unit.gates[7].set()
+    await settle_loop()
+    assert (len(reasons), acked, unit.closed) == (1, [], [7])

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -34,7 +36,7 @@ from polylogue.streams.media_removal import MediaRemoval
 from polylogue.streams.media_renditions import MediaRenditions
 from polylogue.streams.media_requests import MediaRequests
 from polylogue.streams.media_storing import MediaStoring
-from polylogue.streams.media_work import Settled, Work
+from polylogue.streams.media_work import Afterwards, Settled, Work
 
 SETTINGS = load_settings(_env_file=None, kafka_topic_prefix="t-")
 STEM = "media/image/c1/sim%2Fpainter/20260102_a1"
@@ -166,11 +168,31 @@ class Agent:
     letters: Letters = field(default_factory=Letters)
 
     async def carry_out(self, data: Any) -> None:
+        """With all that it leaves to be done."""
+        if (afterwards := await self.begin(data)) is not None:
+            await afterwards.run()
+            afterwards.close()
+
+    async def begin(self, data: Any) -> Afterwards | None:
+        return await self.requests.carry_out(
+            SourceRecord(
+                "media-requests",
+                0,
+                0,
+                b"k",
+                data
+                if isinstance(data, bytes)
+                else request_codec.encode(Request(request_id="r1", data=data)),
+            )
+        )
+
+    @cached_property
+    def requests(self) -> MediaRequests:
         outcomes = MediaOutcomes(SETTINGS, self.producer)  # type: ignore[arg-type]
         renditions = MediaRenditions(self.pool, self.store, outcomes, limit_s=5)  # type: ignore[arg-type]
         storing = MediaStoring(self.settlement, outcomes, renditions)  # type: ignore[arg-type]
-        removal = MediaRemoval(SETTINGS, self.store, outcomes)  # type: ignore[arg-type]
-        requests = MediaRequests(
+        removal = MediaRemoval(SETTINGS, self.store, outcomes, quiet=renditions.ended)  # type: ignore[arg-type]
+        return MediaRequests(
             {
                 StoreMedia: storing.store,
                 RetryMedia: storing.retry,
@@ -180,8 +202,6 @@ class Agent:
             },
             self.letters,  # type: ignore[arg-type]
         )
-        value = data if isinstance(data, bytes) else request_codec.encode(Request(request_id="r1", data=data))
-        await requests.carry_out(SourceRecord("media-requests", 0, 0, b"k", value))
 
 
 WEBP = MadeRendition(name="webp", content_type="image/webp", data=b"webp", width=4, height=3)
@@ -226,6 +246,41 @@ async def test_smaller_versions_that_fail_leave_the_medium_as_it_is(agent: Agent
     await agent.carry_out(STORE)
     assert agent.producer.kinds() == ["MediaStored"]
     assert agent.letters.buried == []
+    assert agent.settlement.spools[0].file.closed
+
+
+@pytest.mark.parametrize(
+    "removal",
+    [
+        DeleteMedia(medium=MEDIUM),
+        ExpireMedia(medium=MEDIUM),
+        DeleteConversationMedia(conversation_id="c1", owner_id="local", answer_partition=3),
+    ],
+    ids=lambda data: type(data).__name__,
+)
+async def test_a_removal_waits_for_smaller_versions_that_would_outlive_it(removal: Any) -> None:
+    agent = Agent(pool=Pool([WEBP]))
+    afterwards = await agent.begin(STORE)
+    assert afterwards is not None
+    removing = asyncio.create_task(agent.carry_out(removal))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert agent.producer.kinds() == ["MediaStored"]
+    assert not removing.done()
+    await afterwards.run()
+    afterwards.close()
+    await removing
+    assert agent.store.objects == {}
+    assert agent.producer.kinds()[:2] == ["MediaStored", "MediaRenditionsStored"]
+
+
+async def test_a_removal_does_not_wait_for_another_conversation_s() -> None:
+    agent = Agent(pool=Pool([WEBP]))
+    afterwards = await agent.begin(STORE)
+    assert afterwards is not None
+    await agent.carry_out(DeleteMedia(medium=msgspec.structs.replace(MEDIUM, conversation_id="c2")))
+    assert agent.producer.kinds() == ["MediaStored", "MediaDeleted"]
+    afterwards.close()
     assert agent.settlement.spools[0].file.closed
 
 
