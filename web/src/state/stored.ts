@@ -1,17 +1,47 @@
 // A stored turn as the value that live turns have, so that one view shows both.
-import type { ConversationMessage, ConversationTurn, MediaAttachment } from "../types/conversation";
-import type { Answer, AnswerPhase, Medium, MediumPhase, Turn } from "./turn";
+import type { Conversation, ConversationMessage, ConversationTurn, MediaAttachment } from "../types/conversation";
+import { ended, type Answer, type AnswerPhase, type Medium, type MediumPhase, type Turn } from "./turn";
 
+/**
+ * The tables of turns and of answers are filled each by itself: a turn is whole when both say so. What is inherited was
+ * whole before.
+ */
 export function fromStored(turn: ConversationTurn, conversationId: string): Turn {
+  const answers = turn.messages.filter((one) => one.role === "assistant").map(answerOf);
   return {
     turnId: turn.turn_id,
     conversationId,
     prompt: turn.prompt,
-    answers: turn.messages.filter((one) => one.role === "assistant").map(answerOf),
-    complete: turn.finished,
+    answers,
+    complete: turn.finished && (turn.inherited === true || answers.every(whole)),
     error: turn.gone ? (turn.notice ?? null) : null,
     cursor: null,
   };
+}
+
+const whole = (answer: Answer): boolean =>
+  ended(answer) && answer.media.every((medium) => medium.phase !== "uploading" && medium.phase !== "generating");
+
+/** When to ask for the conversation again; never where all of it is there. */
+export function lookAgainMs(stored: Conversation | undefined): number | false {
+  if (!stored) return false;
+  if (stored.turns.length === 0) return 1_000;
+  const turns = stored.turns.filter((turn) => turn.gone !== true && turn.inherited !== true);
+  const behind = (turn: ConversationTurn) => {
+    const { complete, answers } = fromStored(turn, "");
+    return !complete || answers.length === 0;
+  };
+  return turns.some(behind) ? 5_000 : false;
+}
+
+/** The stored turns with the live one in its place. Once the tables have the whole of it, they count. */
+export function merged(stored: readonly Turn[], live: Turn | null): readonly Turn[] {
+  if (!live || live.turnId === "") return stored;
+  const at = stored.findIndex((turn) => turn.turnId === live.turnId);
+  const there = stored[at];
+  if (!there) return [...stored, live];
+  if (there.complete && live.complete && there.answers.length >= live.answers.length) return stored;
+  return stored.with(at, live);
 }
 
 function answerOf(message: ConversationMessage): Answer {

@@ -7,8 +7,8 @@ import { ApiError } from "../../client/errors";
 import { browser } from "../../state/browser";
 import { desk, NEW } from "../../state/desk";
 import type { Live } from "../../state/live";
-import { fromStored } from "../../state/stored";
-import type { ConversationTurn, Rating } from "../../types/conversation";
+import { fromStored, lookAgainMs, merged } from "../../state/stored";
+import type { Rating } from "../../types/conversation";
 import type { Turn } from "../../state/turn";
 
 export interface Shown {
@@ -34,7 +34,7 @@ export function useConversation(id: string | undefined): Shown {
     queryFn: () => conversation(id ?? ""),
     enabled: id !== undefined,
     // The tables are behind the log by a moment; what has just begun or ended is found by looking again.
-    refetchInterval: ({ state }) => lookAgainMs(state.data?.turns),
+    refetchInterval: ({ state }) => lookAgainMs(state.data),
     retry: (count, error) => !(error instanceof ApiError && error.status < 500) && count < 5,
   });
   const read = useSyncExternalStore(desk.turns.subscribe, desk.turns.get)[id ?? NEW];
@@ -88,19 +88,4 @@ export function useConversation(id: string | undefined): Shown {
     problem: stored.error?.message ?? null,
     ask,
   };
-}
-
-function lookAgainMs(turns: readonly ConversationTurn[] | undefined): number | false {
-  if (turns?.length === 0) return 1_000;
-  return turns?.some((turn) => !turn.finished) ? 5_000 : false;
-}
-
-/** The stored turns with the live one in its place. Once the tables have the whole of it, they count. */
-function merged(stored: readonly Turn[], live: Turn | null): readonly Turn[] {
-  if (!live || live.turnId === "") return stored;
-  const at = stored.findIndex((turn) => turn.turnId === live.turnId);
-  const there = stored[at];
-  if (!there) return [...stored, live];
-  if (there.complete && live.complete && there.answers.length >= live.answers.length) return stored;
-  return stored.with(at, live);
 }

@@ -1,0 +1,78 @@
+import { describe, expect, it } from "vitest";
+import type { Conversation, ConversationMessage, ConversationTurn } from "../types/conversation";
+import { fromStored, lookAgainMs, merged } from "./stored";
+import { EMPTY, unheard, type Turn } from "./turn";
+
+const message = (status: string, given: Partial<ConversationMessage> = {}): ConversationMessage => ({
+  message_id: "t-1",
+  role: "assistant",
+  model_id: "m",
+  content: "",
+  reasoning: null,
+  status,
+  finish_reason: null,
+  error_message: null,
+  retryable: null,
+  usage: null,
+  cost_usd_micros: null,
+  time_to_first_token_ms: null,
+  duration_ms: null,
+  created_at: "2026-01-01T00:00:00Z",
+  completed_at: null,
+  ...given,
+});
+const turn = (finished: boolean, ...messages: ConversationMessage[]): ConversationTurn => ({
+  turn_id: "t",
+  prompt: "p",
+  system: null,
+  round: 1,
+  finished,
+  created_at: null,
+  messages,
+});
+const conversation = (...turns: ConversationTurn[]): Conversation => ({
+  conversation_id: "c",
+  title: "",
+  pinned: false,
+  status: "idle",
+  turn_running: false,
+  created_at: "",
+  updated_at: "",
+  turns,
+});
+const live: Turn = {
+  ...EMPTY,
+  turnId: "t",
+  conversationId: "c",
+  complete: true,
+  answers: [{ ...unheard({ response_id: "t-1", model: "m" }), phase: "finished", text: "said" }],
+};
+
+describe("a stored turn", () => {
+  it("does not take the place of what was read while its answers are still on their way to the tables", () => {
+    const behind = fromStored(turn(true, message("running")), "c");
+    expect(behind.complete).toBe(false);
+    expect(merged([behind], live)).toEqual([live]);
+  });
+
+  it("does not take the place of what was read while its media are still on their way to the tables", () => {
+    const medium = { url: "", type: "image", format: "png", media_id: "i", status: "pending" } as const;
+    const behind = fromStored(turn(true, message("completed", { media_urls: [medium] })), "c");
+    expect(merged([behind], live)).toEqual([live]);
+  });
+
+  it("counts once the tables have the whole of it", () => {
+    const whole = fromStored(turn(true, message("completed", { content: "said" })), "c");
+    expect(merged([whole], live)).toEqual([whole]);
+  });
+
+  it("is looked at again until the tables have the whole of it", () => {
+    expect(lookAgainMs(undefined)).toBe(false);
+    expect(lookAgainMs(conversation())).toBe(1_000);
+    expect(lookAgainMs(conversation(turn(false, message("running"))))).toBe(5_000);
+    expect(lookAgainMs(conversation(turn(true, message("running"))))).toBe(5_000);
+    expect(lookAgainMs(conversation(turn(true)))).toBe(5_000);
+    expect(lookAgainMs(conversation(turn(true, message("completed"))))).toBe(false);
+    expect(lookAgainMs(conversation({ ...turn(true), gone: true }))).toBe(false);
+  });
+});
