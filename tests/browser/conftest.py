@@ -24,13 +24,13 @@ CHROMIUM_FLAGS = [
     "--disable-sync",
     "--autoplay-policy=no-user-gesture-required",
 ]
-PATIENCE_MS = 30_000
+PATIENCE_MS = 60_000  # a loaded machine of two cores
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def whole() -> Iterator[Address]:
-    """Everything that `make run` starts, the built UI included, with simulated models. `WHOLE_RUN_URL` names one that
-    runs already, for who works on the UI."""
+    """Everything that `make run` starts, the built UI included, with simulated models, until the last of these tests.
+    `WHOLE_RUN_URL` names one that runs already, for who works on the UI."""
     if running := os.environ.get("WHOLE_RUN_URL"):
         yield Address(running)
         return
