@@ -16,6 +16,7 @@ MOST_GENERATIONS = (
 
 _HEAD = """conversation_id, title, pinned, last_turn_id, turn_running, parent_conversation_id, parent_turn_id,
     parent_model_id, created_at, updated_at"""
+UNFINISHED = ("waiting", "running")
 GONE = "What came before here belonged to a conversation that was deleted."
 # A deleted parent is gone with all it said, but not what it had inherited itself.
 _FAMILY = f"""
@@ -66,7 +67,7 @@ async def family(
         values = {"conversations": [one["conversation_id"] for one in generations], "owner": owner}
         turns = await (await rows.execute(_TURNS, values)).fetchall()
         messages = await (await rows.execute(_MESSAGES, values)).fetchall()
-    return generations[0], composed(generations, turns, messages)
+    return generations[0], composed(generations, settled(turns, messages), messages)
 
 
 async def shows(connection: AsyncConnection[Any], owner: str, conversation_id: str, message: Row) -> bool:
@@ -79,6 +80,12 @@ async def shows(connection: AsyncConnection[Any], owner: str, conversation_id: s
         values = {"conversations": [one["conversation_id"] for one in generations], "owner": owner}
         turns = await (await rows.execute(_PLACES, values)).fetchall()
     return any(turn["messages"] for turn in composed(generations, turns, [message]))
+
+
+def settled(turns: Iterable[Row], messages: Iterable[Row]) -> list[Row]:
+    """The two tables are filled each by itself: where the answers are behind, a turn has not ended for a reader."""
+    behind = {one["turn_id"] for one in messages if one["status"] in UNFINISHED}
+    return [turn | {"finished": turn["finished"] and turn["turn_id"] not in behind} for turn in turns]
 
 
 def composed(generations: list[Row], turns: Iterable[Row], messages: Iterable[Row]) -> list[Row]:

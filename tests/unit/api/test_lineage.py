@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from polylogue.api.history import history_of
-from polylogue.api.lineage import GONE, composed, models_of
+from polylogue.api.lineage import GONE, composed, models_of, settled
 
 
 def generation(
@@ -131,3 +131,9 @@ def test_what_a_deleted_conversation_had_inherited_itself_is_still_there() -> No
 
 def test_a_deleted_parent_that_shared_no_turn_leaves_no_trace() -> None:
     assert composed([generation("child", "parent"), generation("parent", deleted=True)], [], []) == []
+
+
+def test_a_turn_whose_answers_are_behind_in_their_table_has_not_ended_yet() -> None:
+    for status, finished in (("waiting", False), ("running", False), ("completed", True), ("failed", True)):
+        answers = [said("t1", "a", ""), said("t1", "b", "") | {"status": status}]
+        assert [one["finished"] for one in settled([turn("c", "t1")], answers)] == [finished]
