@@ -18,9 +18,10 @@ from polylogue.simulator.case_switch import PRODUCERS
 from polylogue.simulator.cases import CASES, MODELS, Case
 from polylogue.simulator.media import png
 from polylogue.streams.gateway.client import Gateway
-from polylogue.streams.gateway.events import Finished, GatewayEvent, MediaBytes, TextDelta, UpstreamError
+from polylogue.streams.gateway.events import Finished, GatewayEvent, MediaBytes, UpstreamError
 from polylogue.streams.gateway.request import AudioRequest, ChatRequest, Message
 from tests.unit.gateway.cases import EXPECTED
+from tests.unit.gateway.cases.expected import joined
 
 KEY = "right"
 # Only cases that stall or never end wait for these.
@@ -37,17 +38,6 @@ async def origin() -> AsyncIterator[str]:
         yield f"http://127.0.0.1:{runner.addresses[0][1]}"
     finally:
         await runner.cleanup()
-
-
-def joined(events: list[GatewayEvent]) -> list[GatewayEvent]:
-    """Adjoining text in one: how it is cut depends on the network."""
-    out: list[GatewayEvent] = []
-    for event in events:
-        if isinstance(event, TextDelta) and out and isinstance(out[-1], TextDelta):
-            out[-1] = TextDelta(out[-1].text + event.text)
-        else:
-            out.append(event)
-    return out
 
 
 def question(case: Case) -> ChatRequest:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -18,9 +18,9 @@ from polylogue.client import (
     UnreachableError,
 )
 from polylogue.schemas.frames import Frame, encode_frame
+from tests.support.file_server import Handler, file_server
 from tests.unit.cli.frames import CONVERSATION, TURN, Script
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 STREAM = "/api/v1/compare-stream"
 RESUME = f"{STREAM}/{CONVERSATION}"
 
@@ -73,18 +73,11 @@ def refusal(status: int, code: str, detail: str, **headers: str) -> Handler:
 
 @asynccontextmanager
 async def client_of(api: FakeApi, *, patience_s: float = 10) -> AsyncIterator[PolylogueClient]:
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", api.handle)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        async with PolylogueClient(
-            f"http://127.0.0.1:{runner.addresses[0][1]}/", patience_s=patience_s, on_drop=api.drop
-        ) as client:
-            yield client
-    finally:
-        await runner.cleanup()
+    async with (
+        file_server(api.handle) as server,
+        PolylogueClient(f"{server.origin}/", patience_s=patience_s, on_drop=api.drop) as client,
+    ):
+        yield client
 
 
 async def frames_of(stream: AsyncIterator[Received]) -> list[Frame | None]:

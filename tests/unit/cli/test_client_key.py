@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -11,6 +9,7 @@ from aiohttp import web
 
 from polylogue.client import ApiError, PolylogueClient
 from polylogue.schemas.frames import encode_frame
+from tests.support.file_server import file_server
 from tests.unit.cli.frames import Script
 
 KEY = "plg_aaaaaaaaaaaa_" + "A" * 43
@@ -36,26 +35,14 @@ class Server:
         return web.json_response({"conversation_id": "c"})
 
 
-@asynccontextmanager
-async def serving(server: Server) -> AsyncIterator[str]:
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", server.answer)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
-
-
 def limited(code: str) -> web.Response:
     return web.json_response({"detail": "Too many.", "code": code}, status=429, headers={"Retry-After": "0"})
 
 
 async def test_the_key_goes_to_the_api_and_never_to_where_media_are(tmp_path: Path) -> None:
     api, storage = Server(), Server()
-    async with serving(api) as url, serving(storage) as elsewhere:
+    async with file_server(api.answer) as near, file_server(storage.answer) as far:
+        url, elsewhere = near.origin, far.origin
         api.elsewhere = elsewhere
         async with PolylogueClient(url, key=KEY) as client:
             assert [one async for one in client.submit("Hello", ["a"])]
@@ -71,18 +58,18 @@ async def test_the_key_goes_to_the_api_and_never_to_where_media_are(tmp_path: Pa
 
 async def test_without_a_key_none_is_sent() -> None:
     api = Server()
-    async with serving(api) as url, PolylogueClient(url) as client:
+    async with file_server(api.answer) as near, PolylogueClient(near.origin) as client:
         await client.conversation("c")
     assert api.seen == [("/api/v1/conversations/c", None)]
 
 
 async def test_a_limit_is_waited_for_and_a_quota_is_not() -> None:
     api = Server(limited("too_many_requests"))
-    async with serving(api) as url, PolylogueClient(url) as client:
+    async with file_server(api.answer) as near, PolylogueClient(near.origin) as client:
         assert [one async for one in client.follow("c", turn_id="t")]
     assert len(api.seen) == 2
     api = Server(limited("quota_exceeded"))
-    async with serving(api) as url, PolylogueClient(url) as client:
+    async with file_server(api.answer) as near, PolylogueClient(near.origin) as client:
         with pytest.raises(ApiError) as refused:
             [one async for one in client.follow("c", turn_id="t")]
     assert (refused.value.code, len(api.seen)) == ("quota_exceeded", 1)

@@ -19,7 +19,7 @@ from polylogue.streams.gateway.protocols import Protocol
 from polylogue.streams.gateway.request import AudioRequest, ChatRequest
 from polylogue.streams.gateway.sse import ProtocolError
 from tests.unit.gateway.cases import EXPECTED
-from tests.unit.gateway.cases.expected import BROKEN, SILENT, failed
+from tests.unit.gateway.cases.expected import BROKEN, SILENT, failed, joined
 
 LIMIT = 1024 * 1024
 TOO_LONG = failed("limit", "The gateway sent more in one piece than is allowed.", retryable=False)
@@ -80,16 +80,6 @@ def wanted(case_id: str) -> list[GatewayEvent]:
     expected = EXPECTED[case_id]
     events = expected.events(expected.size) if callable(expected.events) else expected.events  # type: ignore[arg-type]
     return events if expected.leave_after is None else [*events, SILENT]
-
-
-def joined(events: list[GatewayEvent]) -> list[GatewayEvent]:
-    out: list[GatewayEvent] = []
-    for event in events:
-        if isinstance(event, TextDelta) and out and isinstance(out[-1], TextDelta):
-            out[-1] = TextDelta(out[-1].text + event.text)
-        else:
-            out.append(event)
-    return out
 
 
 @pytest.mark.parametrize("case_id", [one for one in STREAMS if len(reply(one).body) < 100_000])

@@ -11,6 +11,7 @@ from polylogue.infra.s3 import create_s3_client
 from polylogue.infra.settings import Settings, load_settings
 from polylogue.media import urls
 from polylogue.media.urls import UrlSigner, public_url, url_for_read
+from tests.support.clock import Clock
 
 KEY = "media/image/c/sim%2Fpainter/20260102_m.png"
 
@@ -40,13 +41,6 @@ def settings(**values: object) -> Settings:
 )
 def test_the_public_url_follows_the_settings(values: dict[str, object], start: str) -> None:
     assert public_url(settings(**values), KEY) == start + "media/image/c/sim%252Fpainter/20260102_m.png"
-
-
-class Clock:
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ import pytest
 
 from polylogue.infra.settings import Settings
 from polylogue.schemas.claims import SegmentRange
-from polylogue.schemas.envelope import Event
 from polylogue.schemas.events import MediaProduced, TextAppended
 from polylogue.streams.gateway.events import MediaBytes
 from polylogue.streams.media_production import MediaProduction
@@ -20,27 +19,10 @@ from polylogue.streams.partition_writer import PartitionLostError
 from polylogue.streams.response_log import ResponseLog
 from tests.support.log import start_turn
 from tests.support.media_samples import SAMPLES, encoded, picture
+from tests.support.sink import Sink
 
 FIRST, TWIN = encoded("PNG"), encoded("PNG", compress_level=1)
 OTHER = encoded("PNG", picture(seed=90))
-
-
-class Sink:
-    """Stands where the partition's writer stands."""
-
-    partition = 0
-
-    def __init__(self) -> None:
-        self.events: list[Event] = []
-        self.lost = False
-
-    def append(self, event: Event) -> asyncio.Future[int]:
-        if self.lost:
-            raise PartitionLostError("lost")
-        self.events.append(event)
-        future = asyncio.get_running_loop().create_future()
-        future.set_result(0)
-        return future
 
 
 class Outbox:

@@ -5,13 +5,7 @@ from __future__ import annotations
 import pytest
 
 from polylogue.streams.media_watchdog import Overlooked, Stillness
-
-
-class Clock:
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.support.clock import Clock
 
 
 @pytest.fixture

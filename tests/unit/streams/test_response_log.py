@@ -13,22 +13,7 @@ from polylogue.schemas.events import ReasoningAppended, ResponseNoted, TextAppen
 from polylogue.streams.partition_writer import PartitionLostError
 from polylogue.streams.response_log import LONGEST_DELTA, ResponseLog
 from tests.support.log import start_turn
-
-
-class Sink:
-    """Stands where the partition's writer stands."""
-
-    def __init__(self) -> None:
-        self.events: list[Event] = []
-        self.lost = False
-
-    def append(self, event: Event) -> asyncio.Future[int]:
-        if self.lost:
-            raise PartitionLostError("lost")
-        self.events.append(event)
-        future = asyncio.get_running_loop().create_future()
-        future.set_result(0)
-        return future
+from tests.support.sink import Sink
 
 
 def response_log(sink: Sink, coalesce_s: float = 60) -> ResponseLog:

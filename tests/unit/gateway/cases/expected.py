@@ -88,3 +88,14 @@ TRUNCATED = failed("truncated", "The answer broke off before its end.")
 BROKEN = failed("connection", "The connection to the gateway broke off.")
 SILENT = failed("timeout", "The gateway has gone silent.")
 GONE = failed("upstream", "Gone.")
+
+
+def joined(events: list[GatewayEvent]) -> list[GatewayEvent]:
+    """Adjoining text in one: how it is cut depends on the network."""
+    out: list[GatewayEvent] = []
+    for event in events:
+        if isinstance(event, TextDelta) and out and isinstance(out[-1], TextDelta):
+            out[-1] = TextDelta(out[-1].text + event.text)
+        else:
+            out.append(event)
+    return out
