@@ -2,9 +2,35 @@
 
 from __future__ import annotations
 
+import json
 import re
+import urllib.request
 
 from playwright.sync_api import Locator, Page, expect
+
+from tests.support.whole_run import Address
+
+
+def answered(whole: Address, prompt: str, *models: str) -> str:
+    """Asks past the browser and waits for every answer and medium; returns the conversation's id."""
+    body = json.dumps({"input_data": prompt, "models": models}).encode()
+    request = urllib.request.Request(
+        f"{whole.url}/api/v1/compare-stream", body, {"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=120) as stream:
+        frames = [json.loads(line.removeprefix(b"data: ")) for line in stream if line.startswith(b"data: ")]
+    assert frames[-1]["type"] == "complete"
+    identity: str = frames[0]["conversation_id"]
+    return identity
+
+
+def visit(page: Page, address: str) -> None:
+    """Opens a page and waits until it is drawn: its navigation, its heading, and whatever it asked for."""
+    page.goto(address)
+    expect(page.get_by_role("link", name="Skip to the answers")).to_be_attached()
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    expect(page.get_by_text("Loading", exact=False)).to_have_count(0)
+    page.wait_for_load_state("networkidle")
 
 
 def choose(page: Page, *models: str) -> None:
@@ -37,3 +63,12 @@ def answer(page: Page, model: str) -> Locator:
 
 def wait_for(answers: Locator, phase: str) -> None:
     expect(answers).to_have_attribute("data-phase", phase)
+
+
+def plays(player: Locator) -> None:
+    """It has a length, starts, and goes on."""
+    expect(player).to_be_attached()
+    handle = player.element_handle()
+    player.page.wait_for_function("player => player.duration > 0.5", arg=handle)
+    player.evaluate("player => { player.muted = true; return player.play(); }")
+    player.page.wait_for_function("player => player.currentTime > 0.1", arg=handle)

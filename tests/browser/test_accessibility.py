@@ -3,59 +3,96 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.steps import answer, ask, wait_for
+from tests.browser.axe import in_both_schemes
+from tests.browser.steps import answer, answered, ask, visit, wait_for
+from tests.support.whole_run import Address
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 
-AXE = Path(__file__).parents[2] / "web" / "node_modules" / "axe-core" / "axe.min.js"
-STANDARDS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+
+def pages(conversation: str) -> tuple[str, ...]:
+    return ("/", f"/c/{conversation}", "/gallery", "/search?q=circle", "/usage", "/settings")
 
 
-def violations(page: Page) -> list[str]:
-    """What axe finds, a line for each element."""
-    # As a script of the test's own world: the page's policy refuses scripts from elsewhere, as it should.
-    page.evaluate(f"() => {{ {AXE.read_text(encoding='utf-8')} }}")
-    found: list[dict[str, Any]] = page.evaluate(
-        "tags => window.axe.run(document, {runOnly: tags}).then(result => result.violations)", STANDARDS
-    )
-    return [
-        f"{one['id']}: {node['html'][:150]} {node['failureSummary'][:250]}"
-        for one in found
-        for node in one["nodes"]
-    ]
-
-
-@pytest.fixture
-def conversation(page: Page) -> str:
+@pytest.fixture(scope="module")
+def conversation(whole: Address) -> str:
     """One with text, a picture, a sound, reasoning and a failure."""
-    identity = ask(page, "Draw a red circle", "sim/mixed", "sim/reasoning", "sim/refused")
-    for model, phase in (("sim/mixed", "finished"), ("sim/reasoning", "finished"), ("sim/refused", "failed")):
-        wait_for(answer(page, model), phase)
-    return identity
+    return answered(whole, "Draw a red circle", "sim/mixed", "sim/reasoning", "sim/refused")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_page_passes_axe(page: Page, conversation: str, scheme: Any) -> None:
-    page.emulate_media(color_scheme=scheme)
-    for address in ("/", f"/c/{conversation}", "/gallery", "/search?q=circle", "/usage", "/settings"):
-        page.goto(address)
-        page.wait_for_load_state("networkidle")
-        found = violations(page)
-        assert not found, "\n".join([address, *found])
+def test_every_page_passes_axe(page: Page, conversation: str) -> None:
+    for address in pages(conversation):
+        visit(page, address)
+        found = in_both_schemes(page, address)
+        assert not found, "\n".join(found)
+
+
+def test_what_opens_passes_axe(page: Page, conversation: str) -> None:
+    visit(page, f"/c/{conversation}")
+    card = answer(page, "sim/mixed")
+    found = []
+
+    def open_and_check(what: str, press: Locator, *, to_be_seen: Locator) -> None:
+        press.click()
+        expect(to_be_seen).to_be_visible()
+        found.extend(in_both_schemes(page, what))
+        page.keyboard.press("Escape")
+
+    def dialog(name: str) -> Locator:
+        return page.get_by_role("dialog", name=re.compile(name))
+
+    def button(name: str) -> Locator:
+        return page.get_by_role("button", name=name, exact=True)
+
+    enlarge = card.get_by_role("button", name=re.compile("^Enlarge")).first
+    open_and_check("enlarged picture", enlarge, to_be_seen=dialog("^Picture by"))
+    open_and_check("export", button("Export"), to_be_seen=dialog("^Export"))
+    button("Share").click()
+    dialog("^Share").get_by_role("button", name="Make a link").click()
+    expect(dialog("^Share").get_by_role("textbox", name="Link")).to_be_visible()
+    found.extend(in_both_schemes(page, "share"))
+    page.keyboard.press("Escape")
+    open_and_check("keys", page.get_by_role("button", name=re.compile("^Keys")), to_be_seen=dialog("^Keys"))
+    open_and_check(
+        "deleting a picture",
+        card.get_by_role("button", name="Delete picture"),
+        to_be_seen=page.get_by_role("alertdialog", name="Delete this picture"),
+    )
+    row = page.get_by_role("listitem").filter(has=page.locator(f'a[href="/c/{conversation}"]'))
+    row.hover()
+    open_and_check(
+        "deleting a conversation",
+        row.get_by_role("button", name=re.compile("^Delete")),
+        to_be_seen=row.get_by_role("alertdialog"),
+    )
+    open_and_check(
+        "choosing models",
+        page.get_by_role("button", name=re.compile("^(Choose|Change) models$")),
+        to_be_seen=page.get_by_role("searchbox", name="Search models"),
+    )
+    assert not found, "\n".join(found)
+
+
+def test_a_shared_conversation_passes_axe(page: Page, conversation: str) -> None:
+    made = page.request.post(f"/api/v1/conversations/{conversation}/share")
+    page.goto(made.json()["url"])
+    expect(page.get_by_role("article", name="sim/mixed").get_by_role("img").first).to_be_visible()
+    found = in_both_schemes(page, "shared")
+    assert not found, "\n".join(found)
+    page.set_viewport_size({"width": 320, "height": 800})
+    assert page.evaluate("() => document.documentElement.scrollWidth <= document.documentElement.clientWidth")
 
 
 @pytest.mark.parametrize("width", [320, 390, 768, 1024, 2560])
 def test_no_page_scrolls_in_two_directions(page: Page, conversation: str, width: int) -> None:
     page.set_viewport_size({"width": width, "height": 800})
-    for address in ("/", f"/c/{conversation}", "/gallery", "/search?q=circle", "/usage", "/settings"):
-        page.goto(address)
-        page.wait_for_load_state("networkidle")
+    for address in pages(conversation):
+        visit(page, address)
         wide = page.evaluate(
             "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
         )
@@ -95,7 +132,8 @@ def test_small_targets_are_24_pixels(page: Page, conversation: str) -> None:
 
 
 def test_the_whole_journey_by_keyboard_alone(page: Page) -> None:
-    page.goto("/")
+    visit(page, "/")
+    expect(page.get_by_role("textbox", name="Prompt", exact=True)).to_be_visible()
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="Skip to the answers")).to_be_focused()
     page.keyboard.press("Enter")

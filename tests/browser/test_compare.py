@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.steps import answer, ask, choose, wait_for
+from tests.browser.steps import answer, ask, choose, plays, wait_for
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 
@@ -30,11 +30,7 @@ def test_picture_sound_and_film_load_and_play(page: Page) -> None:
     expect(picture).to_be_visible()
     page.wait_for_function("image => image.complete && image.naturalWidth > 0", arg=picture.element_handle())
     for model, tag in (("sim/speaker", "audio"), ("sim/director", "video")):
-        player = answer(page, model).locator(tag)
-        expect(player).to_be_attached()
-        page.wait_for_function("player => player.duration > 0.5", arg=player.element_handle())
-        player.evaluate("player => { player.muted = true; return player.play(); }")
-        page.wait_for_function("player => player.currentTime > 0.1", arg=player.element_handle())
+        plays(answer(page, model).locator(tag))
 
 
 def test_a_reload_in_mid_stream_goes_on_without_losing_a_word(page: Page) -> None:
