@@ -2,16 +2,28 @@
 import { QueryCache, QueryClient, QueryClientProvider } from "@tanstack/react-query";
 import { lazy, Suspense, type ComponentType } from "react";
 import { BrowserRouter, Route, Routes } from "react-router";
-import { ApiError } from "../client/errors";
+import { ApiError, UnreachableError } from "../client/errors";
+import { againMs } from "../components/ui/problem";
 import { ComparePage } from "../features/compare/ComparePage";
 import { Layout } from "./Layout";
 
-/** Who is no longer signed in is asked again who they are. */
-const onError = (error: Error) => {
-  if (error instanceof ApiError && error.status === 401) void queries.invalidateQueries({ queryKey: ["session"] });
+/** Who is no longer signed in is asked again who they are; where nobody answers, the frame of the page says so. */
+const onError = (error: Error, { queryKey }: { queryKey: readonly unknown[] }) => {
+  if (queryKey[0] === "session") return;
+  if (error instanceof UnreachableError || (error instanceof ApiError && error.status === 401))
+    void queries.invalidateQueries({ queryKey: ["session"] });
 };
 
-const queries: QueryClient = new QueryClient({ queryCache: new QueryCache({ onError }), defaultOptions: { queries: { staleTime: 10_000 } } });
+const queries: QueryClient = new QueryClient({
+  queryCache: new QueryCache({ onError }),
+  defaultOptions: {
+    queries: {
+      staleTime: 10_000,
+      retry: (count, error) => count < 2 && !(error instanceof ApiError && error.status < 500),
+      refetchInterval: ({ state }) => againMs(state.error),
+    },
+  },
+});
 
 function page(load: () => Promise<ComponentType>) {
   const Page = lazy(async () => ({ default: await load() }));

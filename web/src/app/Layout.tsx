@@ -5,6 +5,7 @@ import { Outlet } from "react-router";
 import { Sidebar } from "../features/history/Sidebar";
 import { useKept } from "../components/ui/useKept";
 import { paint, type Theme } from "../components/ui/theme";
+import { UnreachableError } from "../client/errors";
 import { session } from "../client/session";
 import { Shortcuts } from "../features/shortcuts/Shortcuts";
 import { SignIn } from "../features/signin/SignIn";
@@ -46,6 +47,11 @@ export function Layout() {
         {!online && (
           <p role="status" className="banner">
             You are offline. What is here stays readable; answers go on when the network is back.
+          </p>
+        )}
+        {online && who.error instanceof UnreachableError && (
+          <p role="status" className="banner">
+            The server does not answer. What is here stays readable; this page tries again by itself.
           </p>
         )}
         <Outlet />

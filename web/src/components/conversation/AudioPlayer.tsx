@@ -10,10 +10,13 @@ interface Waveform {
 export function AudioPlayer({
   attachment,
   label,
+  wordsIn,
   onError,
 }: {
   attachment: MediaAttachment;
   label: string;
+  /** The id of the element that holds what is said, where the model tells it. */
+  wordsIn: string | undefined;
   onError: () => void;
 }) {
   const [played, setPlayed] = useState(0);
@@ -33,11 +36,13 @@ export function AudioPlayer({
         controls
         preload="metadata"
         aria-label={label}
+        aria-details={wordsIn}
         onError={onError}
         onTimeUpdate={({ currentTarget: { currentTime, duration } }) =>
           setPlayed(duration > 0 ? currentTime / duration : 0)
         }
       />
+      {wordsIn && <p className="words">What it says stands above, as far as the model tells it.</p>}
     </>
   );
 }

@@ -4,6 +4,8 @@ import type { MediaAttachment, MediaKind } from "../../types/conversation";
 import type { Medium, MediumPhase } from "../../state/turn";
 import { renew } from "../../client/media";
 import { save } from "../../client/saving";
+import { problemOf } from "../ui/problem";
+import { Question } from "../ui/Question";
 import { AudioPlayer } from "./AudioPlayer";
 import "../../styles/conversation.css";
 
@@ -12,6 +14,8 @@ interface Props {
   /** What was asked for: the best description of a generated picture that there is. */
   alt: string;
   onOpen?: (medium: Medium) => void;
+  /** The id of the answer's text: models that speak give the words of a sound as text, and not apart from it. */
+  wordsIn?: string;
   /** Removes it for good; without it there is no such button. */
   onDelete?: (medium: Medium) => Promise<unknown>;
 }
@@ -26,7 +30,8 @@ const PHASES: Record<MediumPhase, string> = {
   expired: "has expired",
 };
 
-export function MediaRenderer({ medium, alt, onOpen, onDelete }: Props) {
+export function MediaRenderer(given: Props) {
+  const { medium } = given;
   const shape = aspect(medium);
   if (medium.phase !== "ready" || !medium.attachment) {
     const waiting = medium.phase === "generating" || medium.phase === "uploading";
@@ -43,18 +48,10 @@ export function MediaRenderer({ medium, alt, onOpen, onDelete }: Props) {
       </div>
     );
   }
-  return (
-    <Ready
-      medium={medium}
-      attachment={medium.attachment}
-      alt={alt}
-      {...(onOpen ? { onOpen } : {})}
-      {...(onDelete ? { onDelete } : {})}
-    />
-  );
+  return <Ready {...given} attachment={medium.attachment} />;
 }
 
-function Ready({ medium, attachment, alt, onOpen, onDelete }: Props & { attachment: MediaAttachment }) {
+function Ready({ medium, attachment, alt, wordsIn, onOpen, onDelete }: Props & { attachment: MediaAttachment }) {
   const [renewed, setRenewed] = useState<MediaAttachment | null>(null);
   const [broken, setBroken] = useState(false);
   const shown = renewed ?? attachment;
@@ -101,7 +98,9 @@ function Ready({ medium, attachment, alt, onOpen, onDelete }: Props & { attachme
           />
         </button>
       )}
-      {medium.type === "audio" && <AudioPlayer attachment={shown} label={`Sound: ${alt}`} onError={failed} />}
+      {medium.type === "audio" && (
+        <AudioPlayer attachment={shown} label={`Sound: ${alt}`} wordsIn={wordsIn} onError={failed} />
+      )}
       {medium.type === "video" && (
         <video
           src={shown.url}
@@ -158,30 +157,25 @@ function Download({ attachment, name }: { attachment: MediaAttachment; name: str
 }
 
 function Removal({ name, onDelete }: { name: string; onDelete: () => Promise<unknown> }) {
-  const [asking, setAsking] = useState(false);
+  const [mode, setMode] = useState<"shown" | "asking" | "kept">("shown");
   const [said, setSaid] = useState<string | null>(null);
-  if (!asking) {
+  if (mode !== "asking") {
     return (
-      <button type="button" className="quiet" onClick={() => setAsking(true)}>
+      <button type="button" className="quiet" autoFocus={mode === "kept"} onClick={() => setMode("asking")}>
         Delete<span className="visually-hidden"> {name}</span>
       </button>
     );
   }
   return (
-    <span role="alertdialog" aria-label={`Delete this ${name}`} className="removal">
-      <span>{said ?? `Delete this ${name} for good?`}</span>
-      <button
-        type="button"
-        onClick={() => {
-          onDelete().catch((error: unknown) => setSaid(error instanceof Error ? error.message : "That did not work."));
-        }}
-      >
-        Delete
-      </button>
-      <button type="button" autoFocus onClick={() => setAsking(false)}>
-        Keep
-      </button>
-    </span>
+    <Question
+      label={`Delete this ${name}`}
+      onYes={() => {
+        onDelete().catch((error: unknown) => setSaid(problemOf(error)));
+      }}
+      onNo={() => setMode("kept")}
+    >
+      {said ?? `Delete this ${name} for good?`}
+    </Question>
   );
 }
 

@@ -34,6 +34,14 @@ describe("MessageBubble", () => {
     expect(media && text.compareDocumentPosition(media) & Node.DOCUMENT_POSITION_FOLLOWING).toBeTruthy();
   });
 
+  it("leads from a sound to its words, where the model tells them", () => {
+    const made = show({ text: "The words.", media: [medium("b", "audio")] });
+    const words = made.querySelector("audio")?.getAttribute("aria-details") ?? "";
+    expect(document.getElementById(words)?.textContent).toBe("The words.");
+    cleanup();
+    expect(show({ media: [medium("b", "audio")] }).querySelector("[aria-details], .words")).toBeNull();
+  });
+
   it("has no place for media where there is none", () => {
     expect(show({ text: "Only text" }).querySelector(".message-media")).toBeNull();
   });

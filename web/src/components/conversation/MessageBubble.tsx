@@ -16,6 +16,7 @@ export function MessageBubble({
   onDelete?: (medium: Medium) => Promise<unknown>;
 }) {
   const done = ended(answer);
+  const textId = `text-${answer.responseId}`;
   return (
     <div className="message">
       {answer.reasoning !== "" && (
@@ -24,7 +25,11 @@ export function MessageBubble({
           <Markdown text={answer.reasoning} done={done} />
         </details>
       )}
-      {answer.text !== "" && <Markdown text={answer.text} done={done} />}
+      {answer.text !== "" && (
+        <div id={textId}>
+          <Markdown text={answer.text} done={done} />
+        </div>
+      )}
       {answer.notes.map((note, n) => (
         <p key={n} className="note">
           {note}
@@ -44,6 +49,7 @@ export function MessageBubble({
               key={medium.mediaId}
               medium={medium}
               alt={altOf(prompt)}
+              {...(answer.text === "" ? {} : { wordsIn: textId })}
               {...(onOpen ? { onOpen } : {})}
               {...(onDelete ? { onDelete } : {})}
             />

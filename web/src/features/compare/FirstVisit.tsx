@@ -36,7 +36,8 @@ export function FirstVisit({ onTry }: { onTry: (prompt: string, models: string[]
       <ul>
         {EXAMPLES.map((example) => (
           <li key={example.title}>
-            <button type="button" onClick={() => onTry(example.prompt, fitting(example.wants))}>
+            {/* Which models fit is known once they are listed. */}
+            <button type="button" disabled={listed.isPending} onClick={() => onTry(example.prompt, fitting(example.wants))}>
               <strong>{example.title}</strong>
               <span>{example.prompt}</span>
             </button>

@@ -1,6 +1,6 @@
 // Chooses up to twelve models, in order, by search, with what each can do and costs.
 import { useQuery } from "@tanstack/react-query";
-import { useId, useState } from "react";
+import { useId, useRef, useState } from "react";
 import { models, type Model } from "../../client/conversations";
 import { Saved } from "./Saved";
 
@@ -13,6 +13,7 @@ export function ModelPicker({ chosen, onChange }: { chosen: readonly string[]; o
   const [open, setOpen] = useState(false);
   const listed = useQuery({ queryKey: ["models"], queryFn: models, staleTime: 300_000 });
   const id = useId();
+  const opener = useRef<HTMLButtonElement>(null);
   const found = (listed.data ?? []).filter((one) =>
     `${one.id} ${one.name}`.toLowerCase().includes(wanted.trim().toLowerCase()),
   );
@@ -23,7 +24,15 @@ export function ModelPicker({ chosen, onChange }: { chosen: readonly string[]; o
   }
 
   return (
-    <section className="models" aria-label="Models">
+    <section
+      className="models"
+      aria-label="Models"
+      onKeyDown={(event) => {
+        if (event.key !== "Escape" || !open) return;
+        setOpen(false);
+        opener.current?.focus();
+      }}
+    >
       <ul className="chosen">
         {chosen.map((model) => (
           <li key={model}>
@@ -34,7 +43,7 @@ export function ModelPicker({ chosen, onChange }: { chosen: readonly string[]; o
           </li>
         ))}
         <li>
-          <button type="button" aria-expanded={open} aria-controls={id} onClick={() => setOpen(!open)}>
+          <button ref={opener} type="button" aria-expanded={open} aria-controls={id} onClick={() => setOpen(!open)}>
             {chosen.length === 0 ? "Choose models" : "Change models"}
           </button>
           <Saved

@@ -2,6 +2,7 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useEffect, useMemo, useSyncExternalStore } from "react";
 import { conversation } from "../../client/conversations";
+import { againMs } from "../../components/ui/problem";
 import { newKey } from "../../client/key";
 import { ApiError } from "../../client/errors";
 import { browser } from "../../state/browser";
@@ -34,7 +35,7 @@ export function useConversation(id: string | undefined): Shown {
     queryFn: () => conversation(id ?? ""),
     enabled: id !== undefined,
     // The tables are behind the log by a moment; what has just begun or ended is found by looking again.
-    refetchInterval: ({ state }) => lookAgainMs(state.data),
+    refetchInterval: ({ state }) => againMs(state.error) || lookAgainMs(state.data),
     retry: (count, error) => !(error instanceof ApiError && error.status < 500) && count < 5,
   });
   const read = useSyncExternalStore(desk.turns.subscribe, desk.turns.get)[id ?? NEW];

@@ -1,7 +1,7 @@
 // Takes a conversation out: in which form, with its media or without, and how far it is.
 import { useEffect, useRef, useState } from "react";
-import { ApiError } from "../../client/errors";
 import { download, save } from "../../client/saving";
+import { problemOf } from "../../components/ui/problem";
 import { bytes as sized } from "../../components/conversation/MediaRenderer";
 
 const FORMATS = [
@@ -38,8 +38,7 @@ export function ExportDialog({ conversationId, onClose }: { conversationId: stri
       setSaid(`${name} is saved (${sized(file.size)}).`);
     } catch (error) {
       if (over.current.signal.aborted) return;
-      const known = error instanceof ApiError || error instanceof Error;
-      setSaid(known ? error.message : "That did not work; try again.");
+      setSaid(problemOf(error));
     } finally {
       setGot(null);
     }

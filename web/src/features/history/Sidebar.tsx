@@ -3,7 +3,9 @@ import { useInfiniteQuery, useQueryClient } from "@tanstack/react-query";
 import { useEffect, useRef, useState } from "react";
 import { NavLink, useNavigate } from "react-router";
 import { change, conversations, removeConversation } from "../../client/conversations";
-import { ApiError } from "../../client/errors";
+import { ApiError, UnreachableError } from "../../client/errors";
+import { problemOf } from "../../components/ui/problem";
+import { Question } from "../../components/ui/Question";
 import type { ConversationSummary } from "../../types/conversation";
 import "./history.css";
 
@@ -45,7 +47,7 @@ export function Sidebar() {
           </li>
         ))}
       </ul>
-      {list.isError && <p role="alert">{list.error.message}</p>}
+      {list.isError && !(list.error instanceof UnreachableError) && <p role="alert">{list.error.message}</p>}
       {list.isSuccess && rows.length === 0 && <p className="note">Nothing was asked yet.</p>}
       <ul>
         {rows.map((one) => (
@@ -61,7 +63,7 @@ export function Sidebar() {
 function Row({ one }: { one: ConversationSummary }) {
   const queries = useQueryClient();
   const go = useNavigate();
-  const [mode, setMode] = useState<"shown" | "renaming" | "deleting">("shown");
+  const [mode, setMode] = useState<"shown" | "renaming" | "deleting" | "kept">("shown");
   const [said, setSaid] = useState<string | null>(null);
   const [branches, setBranches] = useState(false);
   const id = one.conversation_id;
@@ -75,7 +77,7 @@ function Row({ one }: { one: ConversationSummary }) {
       await queries.invalidateQueries({ queryKey: ["conversation", id] });
     } catch (error) {
       if (error instanceof ApiError && error.code === "has_branches") setBranches(true);
-      setSaid(error instanceof Error ? error.message : "That did not work; try again.");
+      setSaid(problemOf(error));
     }
   }
 
@@ -106,26 +108,19 @@ function Row({ one }: { one: ConversationSummary }) {
         </NavLink>
       )}
       {mode === "deleting" ? (
-        <div role="alertdialog" aria-label={`Delete ${one.title}`}>
-          <p>
-            Delete it with all its pictures, sound and films? They are removed for good
-            {branches ? ", from the conversations that branched off it too." : "."}
-          </p>
-          <button
-            type="button"
-            onClick={() =>
-              void attempt(async () => {
-                await removeConversation(id, branches);
-                await go("/");
-              })
-            }
-          >
-            Delete
-          </button>
-          <button type="button" autoFocus onClick={() => setMode("shown")}>
-            Keep
-          </button>
-        </div>
+        <Question
+          label={`Delete ${one.title}`}
+          onYes={() =>
+            void attempt(async () => {
+              await removeConversation(id, branches);
+              await go("/");
+            })
+          }
+          onNo={() => setMode("kept")}
+        >
+          Delete it with all its pictures, sound and films? They are removed for good
+          {branches ? ", from the conversations that branched off it too." : "."}
+        </Question>
       ) : (
         <div className="row-actions">
           <button type="button" className="quiet" onClick={() => void attempt(() => change(id, { pinned: !one.pinned }))}>
@@ -135,7 +130,12 @@ function Row({ one }: { one: ConversationSummary }) {
           <button type="button" className="quiet" onClick={() => setMode("renaming")}>
             Rename<span className="visually-hidden"> {one.title}</span>
           </button>
-          <button type="button" className="quiet" onClick={() => setMode("deleting")}>
+          <button
+            type="button"
+            className="quiet"
+            autoFocus={mode === "kept"}
+            onClick={() => setMode("deleting")}
+          >
             Delete<span className="visually-hidden"> {one.title}</span>
           </button>
         </div>

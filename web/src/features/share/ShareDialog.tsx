@@ -2,6 +2,7 @@
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useEffect, useRef } from "react";
 import { linkOf, makeLink, revokeLink } from "../../client/sharing";
+import { problemOf } from "../../components/ui/problem";
 import { CopyButton } from "../../components/ui/CopyButton";
 
 export function ShareDialog({ conversationId, onClose }: { conversationId: string; onClose: () => void }) {
@@ -31,7 +32,7 @@ export function ShareDialog({ conversationId, onClose }: { conversationId: strin
       )}
       {problem && (
         <p role="alert" className="failure">
-          {problem.message}
+          {problemOf(problem)}
         </p>
       )}
       <div className="actions">

@@ -1,6 +1,7 @@
 // Asks who one is, where the server wants to know: by a key, or by the one-time link that led here.
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { useEffect, useRef } from "react";
+import { problemOf } from "../../components/ui/problem";
 import { signIn } from "../../client/session";
 
 export function SignIn() {
@@ -43,7 +44,7 @@ export function SignIn() {
       </form>
       {entering.isError && (
         <p role="alert" className="failure">
-          {entering.error.message}
+          {problemOf(entering.error)}
         </p>
       )}
     </main>
