@@ -72,6 +72,26 @@ describe("a stream", () => {
     expect(keys).toEqual(["key-1", "key-1", null]);
   });
 
+  it("reads past the end of a round to the end of the turn, and asks no more after it", async () => {
+    const rounds = [frame(1, 1), frame(2, 3), frame(3, 3)].map((one) => `data: ${JSON.stringify(one)}\n\n`).join("");
+    const fetched = vi.fn(() => Promise.resolve(new Response(rounds)));
+    vi.stubGlobal("fetch", fetched);
+    expect(await collect(follow({ conversationId: "c", turnId: "t" }, new AbortController().signal))).toEqual([1, 2, 3].map(id));
+    expect(fetched).toHaveBeenCalledTimes(1);
+  });
+
+  it("does not wait any longer once the reader has left", async () => {
+    const over = new AbortController();
+    vi.stubGlobal("fetch", () => Promise.resolve(new Response("{}", { status: 503, headers: { "Retry-After": "3600" } })));
+    const links: string[] = [];
+    const onLink = (link: string) => {
+      links.push(link);
+      if (link === "waiting") over.abort();
+    };
+    expect(await collect(follow({ conversationId: "c" }, over.signal, { ...quick, onLink }))).toEqual([]);
+    expect(links).toEqual(["connecting", "waiting", "ended"]);
+  });
+
   it("passes a refusal on and does not insist", async () => {
     const refused = vi.fn(() =>
       Promise.resolve(new Response(JSON.stringify({ detail: "Unknown model.", code: "unknown_model" }), { status: 400 })),

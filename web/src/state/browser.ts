@@ -2,7 +2,7 @@
 import { follow, type Read } from "../client/stream";
 import { newKey } from "../client/key";
 import { Feed, type Message, type Port } from "./feed";
-import { campaign } from "./leader";
+import { Candidate } from "./leader";
 import { source } from "./source";
 
 export interface Shared {
@@ -37,10 +37,22 @@ function shared(): Shared {
   if (typeof BroadcastChannel === "undefined" || !("locks" in navigator)) {
     return { read: follow, tell: () => undefined, onBegan: () => () => undefined };
   }
-  const feed = new Feed(newKey(), channel("polylogue:feed"), source, soonest());
-  // A page that comes back from the browser's cache has heard nothing meanwhile.
-  globalThis.addEventListener("pageshow", (event) => event.persisted && feed.again());
-  campaign("feed", (signal) => feed.lead(signal));
+  const feed: Feed = new Feed(newKey(), channel("polylogue:feed"), source, soonest(), {
+    takeOver: () => candidate.takeOver(),
+  });
+  const candidate = new Candidate("feed", (signal) => feed.lead(signal), navigator.locks);
+  const sleep = () => candidate.rest();
+  const wake = () => {
+    candidate.stand();
+    // Nothing was heard meanwhile.
+    feed.again();
+  };
+  // A page that the browser freezes, or keeps for the way back, cannot read for others.
+  document.addEventListener("freeze", sleep);
+  document.addEventListener("resume", wake);
+  globalThis.addEventListener("pagehide", sleep);
+  globalThis.addEventListener("pageshow", (event) => event.persisted && wake());
+  candidate.stand();
   return {
     read: feed.follow,
     tell: (conversationId, turnId) => feed.tell(conversationId, turnId),

@@ -1,5 +1,6 @@
 // What the tab that leads reads for all tabs: a channel a turn, which keeps its frames for who comes later.
 import { ApiError } from "../client/errors";
+import { isAfter } from "../client/place";
 import type { Follow, Link, Read } from "../client/stream";
 import type { PlacedEvent } from "../types/api";
 import { keyOf, type Message } from "./feed";
@@ -28,8 +29,10 @@ interface Channel {
 export class Channels {
   readonly #open = new Map<string, Channel>();
 
+  /** `say` tells all tabs, or this one alone: what nobody else reads need not be written out for others. */
   constructor(
-    private readonly say: (message: Message) => void,
+    private readonly tab: string,
+    private readonly say: (message: Message, others: boolean) => void,
     private readonly source: Read,
     private readonly soon: (work: () => void) => void,
   ) {}
@@ -38,12 +41,12 @@ export class Channels {
     const key = keyOf(place);
     const known = this.#open.get(key);
     const after = place.after ?? null;
-    if (known && (known.from === null || (after !== null && after >= known.from))) {
+    if (known && (known.from === null || (after !== null && !isAfter(known.from, after)))) {
       known.tabs.add(tab);
-      this.say({ kind: "link", key, link: known.link });
+      this.#say(known, { kind: "link", key, link: known.link });
       // Together with what was to be told next; who has it already passes over it.
-      const frames = after === null ? [...known.frames] : known.frames.filter((frame) => frame.id > after);
-      if (frames.length > 0) this.say({ kind: "frames", key, after, frames });
+      const frames = known.frames.filter((frame) => isAfter(frame.id, after));
+      if (frames.length > 0) this.#say(known, { kind: "frames", key, after, frames });
       return;
     }
     known?.over.abort();
@@ -57,7 +60,7 @@ export class Channels {
       told: 0,
     };
     this.#open.set(key, channel);
-    this.say({ kind: "link", key, link: channel.link });
+    this.#say(channel, { kind: "link", key, link: channel.link });
     void this.#read(key, channel);
   }
 
@@ -77,7 +80,7 @@ export class Channels {
   async #read(key: string, channel: Channel): Promise<void> {
     const onLink = (link: Link) => {
       channel.link = link;
-      if (link !== "ended" && !channel.over.signal.aborted) this.say({ kind: "link", key, link });
+      if (link !== "ended" && !channel.over.signal.aborted) this.#say(channel, { kind: "link", key, link });
     };
     let refused: Refused | null = null;
     try {
@@ -92,7 +95,7 @@ export class Channels {
     if (channel.over.signal.aborted) return;
     this.#tell(key, channel);
     this.#open.delete(key);
-    this.say({ kind: "end", key, after: lastOf(channel, channel.frames.length), refused });
+    this.#say(channel, { kind: "end", key, after: lastOf(channel, channel.frames.length), refused });
   }
 
   #tell(key: string, channel: Channel): void {
@@ -100,7 +103,11 @@ export class Channels {
     const frames = channel.frames.slice(channel.told);
     const after = lastOf(channel, channel.told);
     channel.told = channel.frames.length;
-    this.say({ kind: "frames", key, after, frames });
+    this.#say(channel, { kind: "frames", key, after, frames });
+  }
+
+  #say(channel: Channel, message: Message): void {
+    this.say(message, [...channel.tabs].some((tab) => tab !== this.tab));
   }
 }
 

@@ -41,19 +41,42 @@ function server(last: number) {
   return { read, state };
 }
 
-/** Tabs on one bus, of which one leads; messages arrive a moment later, as between real tabs. */
+/** Tabs on one bus, of which one leads; messages arrive a moment later, as between real tabs, and never while asleep. */
 function tabs(count: number, read: Read) {
   const listeners: ((message: Message) => void)[] = [];
-  const feeds = Array.from({ length: count }, (_, n) => {
-    const post = (message: Message) =>
-      listeners.forEach((listener, other) => other !== n && setTimeout(() => listener(structuredClone(message)), 1));
-    return new Feed(`${n}`, { post, listen: (heard) => (listeners[n] = heard) }, read, (work) => setTimeout(work, 0));
+  const leading: (AbortController | undefined)[] = [];
+  const asleep = new Set<number>();
+  const told: Message[] = [];
+  const lead = (n: number) => {
+    const over = new AbortController();
+    leading.splice(n, 1, over);
+    feeds[n]?.lead(over.signal);
+    return over;
+  };
+  const feeds: Feed[] = Array.from({ length: count }, (_, n) => {
+    const post = (message: Message) => {
+      if (asleep.has(n)) return;
+      told.push(message);
+      listeners.forEach((listener, other) => {
+        if (other === n) return;
+        setTimeout(() => asleep.has(other) || listener(structuredClone(message)), 1);
+      });
+    };
+    // As stealing the lock does: who led no longer does.
+    const takeOver = () => {
+      leading.forEach((over) => over?.abort());
+      lead(n);
+    };
+    const options = { takeOver, random: () => n / count };
+    return new Feed(`${n}`, { post, listen: (heard) => (listeners[n] = heard) }, read, (work) => setTimeout(work, 0), options);
   });
-  return feeds;
+  const follow = (n: number, signal = new AbortController().signal) => collect(feeds[n]?.follow(place, signal));
+  return { feeds, lead, asleep, told, follow };
 }
 
-async function collect(frames: AsyncIterable<PlacedEvent>) {
+async function collect(frames: AsyncIterable<PlacedEvent> | undefined) {
   const ids: string[] = [];
+  if (!frames) return ids;
   for await (const one of frames) ids.push(one.id);
   return ids;
 }
@@ -70,14 +93,12 @@ describe("a feed", () => {
         fc.array(fc.nat({ max: 250 }), { maxLength: 4 }),
         async (last, comeAtMs, changeAtMs) => {
           const { read, state } = server(last);
-          const feeds = tabs(8, read);
-          let leading = new AbortController();
-          feeds[0]?.lead(leading.signal);
+          const { feeds, lead } = tabs(8, read);
+          let leading = lead(0);
           changeAtMs.forEach((at, n) =>
             setTimeout(() => {
               leading.abort();
-              leading = new AbortController();
-              feeds[(n + 1) % 8]?.lead(leading.signal);
+              leading = lead((n + 1) % 8);
             }, at),
           );
           const heard = feeds.map(async (feed, n) => {
@@ -93,12 +114,77 @@ describe("a feed", () => {
     );
   });
 
-  it("reads for itself where nobody leads", async () => {
+  it("leads where nobody does", async () => {
     vi.useFakeTimers();
-    const [feed] = tabs(1, server(3).read);
-    const heard = collect(feed?.follow(place, new AbortController().signal) ?? ([] as never));
+    const { follow } = tabs(1, server(3).read);
+    const heard = follow(0);
     await vi.runAllTimersAsync();
     expect(await heard).toEqual(all(3));
+  });
+
+  it("goes on exactly, and over one connection, when the tab that leads has fallen asleep, whenever that is", async () => {
+    vi.useFakeTimers();
+    await fc.assert(
+      fc.asyncProperty(fc.nat({ max: 1_100 }), fc.nat({ max: 1_000 }), async (sleepMs, comeMs) => {
+        const { read, state } = server(100);
+        const { follow, lead, asleep } = tabs(4, read);
+        const first = lead(0);
+        setTimeout(() => {
+          asleep.add(0);
+          // Its connection is as good as dead.
+          first.abort();
+        }, sleepMs);
+        const heard = [1, 2, 3].map(async (n) => {
+          await new Promise((resolve) => setTimeout(resolve, n * comeMs));
+          return follow(n);
+        });
+        await vi.runAllTimersAsync();
+        for (const ids of await Promise.all(heard)) expect(ids).toEqual(all(100));
+        expect(state).toEqual({ open: 0, most: 1 });
+      }),
+      { numRuns: 10 },
+    );
+  });
+
+  it("leaves the lead where it is while the one that leads is awake, though nothing comes for long", async () => {
+    vi.useFakeTimers();
+    const quiet: Read = async function* () {
+      await new Promise((resolve) => setTimeout(resolve, 60_000));
+      yield frame(1, 1);
+    };
+    const { follow, lead, told } = tabs(3, quiet);
+    lead(0);
+    const heard = follow(2);
+    await vi.runAllTimersAsync();
+    expect(await heard).toEqual(all(1));
+    expect(told.filter(({ kind }) => kind === "lead")).toHaveLength(1);
+    expect(told.filter(({ kind }) => kind === "pong").length).toBeGreaterThan(5);
+  });
+
+  it("writes nothing out for other tabs that only its own tab reads", async () => {
+    vi.useFakeTimers();
+    const { follow, lead, told } = tabs(2, server(100).read);
+    lead(0);
+    const heard = follow(0);
+    await vi.runAllTimersAsync();
+    expect(await heard).toEqual(all(100));
+    expect(told.map(({ kind }) => kind)).toEqual(["lead", "want", "leave"]);
+  });
+
+  it("gives all of it to a reader who takes its time", async () => {
+    vi.useFakeTimers();
+    const { feeds, lead } = tabs(1, server(20).read);
+    lead(0);
+    const heard = (async () => {
+      const ids: string[] = [];
+      for await (const one of feeds[0]?.follow(place, new AbortController().signal) ?? []) {
+        ids.push(one.id);
+        await new Promise((resolve) => setTimeout(resolve, 35));
+      }
+      return ids;
+    })();
+    await vi.runAllTimersAsync();
+    expect(await heard).toEqual(all(20));
   });
 
   it("passes a refusal on to the tab that asked", async () => {
@@ -108,9 +194,9 @@ describe("a feed", () => {
       yield* [];
       throw new ApiError(404, "not_found", "There is no such conversation.");
     };
-    const [first, second] = tabs(2, refusing);
-    first?.lead(new AbortController().signal);
-    const heard = collect(second?.follow(place, new AbortController().signal) ?? []  as never);
+    const { follow, lead } = tabs(2, refusing);
+    lead(0);
+    const heard = follow(1);
     const expected = expect(heard).rejects.toMatchObject({ status: 404, code: "not_found" });
     await vi.runAllTimersAsync();
     await expected;
@@ -119,10 +205,10 @@ describe("a feed", () => {
   it("stops reading when the last tab that wanted it has left", async () => {
     vi.useFakeTimers();
     const { read, state } = server(1000);
-    const [first, second] = tabs(2, read);
-    first?.lead(new AbortController().signal);
+    const { follow, lead } = tabs(2, read);
+    lead(0);
     const over = new AbortController();
-    const heard = collect(second?.follow(place, over.signal) ?? [] as never);
+    const heard = follow(1, over.signal);
     await vi.advanceTimersByTimeAsync(100);
     expect(state.open).toBe(1);
     over.abort();

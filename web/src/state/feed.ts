@@ -1,5 +1,6 @@
 // Streams shared by all tabs of the browser: one tab reads, all hear it, and each gets every frame once and in order.
 import { ApiError } from "../client/errors";
+import { isAfter } from "../client/place";
 import type { Follow, Link, Read, StreamHooks } from "../client/stream";
 import type { PlacedEvent } from "../types/api";
 import { Channels, type Refused } from "./channels";
@@ -9,6 +10,9 @@ export type Message =
   | { kind: "want"; tab: string; place: Follow }
   | { kind: "leave"; tab: string; place: Follow }
   | { kind: "lead" }
+  /** Whether the tab that leads is awake. */
+  | { kind: "ping" }
+  | { kind: "pong" }
   | { kind: "link"; key: string; link: Link }
   /** What lies directly behind `after`; null: from the start of the turn. */
   | { kind: "frames"; key: string; after: string | null; frames: PlacedEvent[] }
@@ -21,8 +25,16 @@ export interface Port {
   listen: (listener: (message: Message) => void) => void;
 }
 
-/** How long a tab waits for the one that leads before it reads for itself. */
+/** How long a tab that reads something waits for a word of the one that leads: before it asks, and then for the answer. */
 export const PATIENCE_MS = 3_000;
+const LOOK_EVERY_MS = 1_000;
+
+export interface FeedOptions {
+  /** Makes this tab the one that leads, though another says that it does. */
+  takeOver: () => void;
+  now?: () => number;
+  random?: () => number;
+}
 
 export const keyOf = (place: Follow): string => `${place.conversationId} ${place.turnId ?? ""}`;
 
@@ -31,7 +43,6 @@ interface Wish {
   readonly hooks: StreamHooks;
   readonly inbox: PlacedEvent[];
   held: string | undefined;
-  answered: boolean;
   /** Something was missed, and it is asked for already. */
   behind: boolean;
   over: boolean;
@@ -43,24 +54,29 @@ export class Feed {
   readonly #wishes = new Set<Wish>();
   readonly #began = new Set<(conversationId: string, turnId: string) => void>();
   #channels: Channels | null = null;
+  /** When the tab that leads was last heard, and when it was asked whether it is awake. */
+  #heardAt = 0;
+  #askedAt: number | null = null;
+  #lookedAt = 0;
+  #watch: ReturnType<typeof setInterval> | null = null;
 
   constructor(
     private readonly tab: string,
     private readonly port: Port,
     private readonly source: Read,
     private readonly soon: (work: () => void) => void,
-    private readonly patienceMs = PATIENCE_MS,
+    private readonly options: FeedOptions,
   ) {
     port.listen((message) => this.#hear(message));
   }
 
   /** From now on this tab reads for all, until the signal. */
   lead(signal: AbortSignal): void {
-    const channels = new Channels((message) => this.#say(message), this.source, this.soon);
+    const channels = new Channels(this.tab, (message, others) => this.#say(message, others), this.source, this.soon);
     this.#channels = channels;
     signal.addEventListener("abort", () => {
       channels.close();
-      this.#channels = null;
+      if (this.#channels === channels) this.#channels = null;
     });
     this.#say({ kind: "lead" });
   }
@@ -93,27 +109,24 @@ export class Feed {
       hooks,
       inbox: [],
       held: place.after,
-      answered: false,
       behind: false,
       over: false,
       refused: null,
       wake: () => undefined,
     };
     this.#wishes.add(wish);
+    this.#look();
     const leave = () => wish.wake();
     signal.addEventListener("abort", leave);
     try {
       this.#want(wish);
-      while (!signal.aborted) {
+      const left = () => signal.aborted;
+      while (!left()) {
         yield* wish.inbox.splice(0);
+        // More may have come while the reader had what was there, and the end of it too.
+        if (wish.inbox.length > 0 || left()) continue;
         if (wish.over) break;
-        if (wish.inbox.length > 0) continue;
-        if (!(await this.#news(wish))) {
-          // Nobody leads: the tab that does is asleep, or about to be closed.
-          this.#wishes.delete(wish);
-          yield* this.source(wish.held ? { ...place, after: wish.held } : place, signal, hooks);
-          return;
-        }
+        await new Promise<void>((resolve) => (wish.wake = resolve));
       }
       if (wish.refused) throw errorOf(wish.refused);
     } finally {
@@ -125,15 +138,33 @@ export class Feed {
     hooks.onLink?.("ended");
   }
 
-  /** False where nobody has answered for long. */
-  #news(wish: Wish): Promise<boolean> {
-    return new Promise((resolve) => {
-      const timer = wish.answered ? null : setTimeout(() => resolve(false), this.patienceMs);
-      wish.wake = () => {
-        if (timer !== null) clearTimeout(timer);
-        resolve(true);
-      };
-    });
+  /** While something is read here: notices when the tab that leads is asleep, and leads in its place. */
+  #look(): void {
+    if (this.#watch !== null) return;
+    const now = this.options.now ?? Date.now;
+    // Tabs that lose their leader at once do not all take over at once.
+    const patienceMs = PATIENCE_MS + (this.options.random ?? Math.random)() * LOOK_EVERY_MS;
+    this.#heardAt = this.#lookedAt = now();
+    this.#watch = setInterval(() => {
+      const slept = now() - this.#lookedAt > PATIENCE_MS;
+      this.#lookedAt = now();
+      if (this.#wishes.size === 0 && this.#watch !== null) {
+        clearInterval(this.#watch);
+        this.#watch = null;
+        this.#askedAt = null;
+      } else if (this.#channels !== null) {
+        this.#heardAt = now();
+        this.#askedAt = null;
+      } else if (this.#askedAt !== null && !slept && now() - this.#askedAt > patienceMs) {
+        this.#askedAt = null;
+        this.#heardAt = now();
+        this.options.takeOver();
+      } else if (slept || (this.#askedAt === null && now() - this.#heardAt > PATIENCE_MS)) {
+        // It was this tab that slept, or the other one is: an answer tells.
+        this.#askedAt = now();
+        this.#say({ kind: "ping" });
+      }
+    }, LOOK_EVERY_MS);
   }
 
   #want(wish: Wish): void {
@@ -142,8 +173,8 @@ export class Feed {
   }
 
   /** To all tabs, this one among them. */
-  #say(message: Message): void {
-    this.port.post(message);
+  #say(message: Message, others = true): void {
+    if (others) this.port.post(message);
     this.#hear(message);
   }
 
@@ -155,23 +186,35 @@ export class Feed {
       case "leave":
         this.#channels?.leave(message.tab, message.place);
         return;
+      case "ping":
+        if (this.#channels) this.#say({ kind: "pong" });
+        return;
+      case "pong":
+        this.#led();
+        return;
       case "lead":
+        this.#led();
         this.again();
         return;
       case "began":
         for (const listener of this.#began) listener(message.conversationId, message.turnId);
         return;
       default:
+        this.#led();
         for (const wish of this.#wishes) {
           if (keyOf(wish.place) === message.key && !told(wish, message)) this.#want(wish);
         }
     }
   }
+
+  #led(): void {
+    this.#heardAt = (this.options.now ?? Date.now)();
+    this.#askedAt = null;
+  }
 }
 
 /** False where something was missed that must be asked for. */
 function told(wish: Wish, message: Extract<Message, { key: string }>): boolean {
-  wish.answered = true;
   if (message.kind === "link") {
     if (message.link !== "ended") wish.hooks.onLink?.(message.link);
   } else if (!fits(wish, message.after)) {
@@ -185,7 +228,7 @@ function told(wish: Wish, message: Extract<Message, { key: string }>): boolean {
       wish.refused = message.refused;
     } else {
       for (const frame of message.frames) {
-        if (wish.held !== undefined && frame.id <= wish.held) continue;
+        if (!isAfter(frame.id, wish.held)) continue;
         wish.held = frame.id;
         wish.inbox.push(frame);
       }
@@ -197,7 +240,7 @@ function told(wish: Wish, message: Extract<Message, { key: string }>): boolean {
 
 /** Whether nothing lies between what the wish holds and what was said. */
 const fits = (wish: Wish, after: string | null): boolean =>
-  after === null || (wish.held !== undefined && after <= wish.held);
+  after === null || (wish.held !== undefined && !isAfter(after, wish.held));
 
 const errorOf = (refused: Refused) =>
   refused.status === 0

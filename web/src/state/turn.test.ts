@@ -58,6 +58,16 @@ describe("apply", () => {
     expect(turn.answers[0]).toMatchObject({ phase: "cancelled", text: "half" });
   });
 
+  it("runs again with a further round of it", () => {
+    const round: PlacedEvent[] = [
+      { type: "start", attempt: 1, ...of(1, "a") },
+      { type: "done", error: false, finish_reason: "stop", ...of(2, "a") },
+      { type: "complete", ...place, id: id(3) } as PlacedEvent,
+    ];
+    expect(fold(round).complete).toBe(true);
+    expect(fold([...round, { type: "start", attempt: 1, ...of(4, "b") }]).complete).toBe(false);
+  });
+
   it("takes a deleted medium from sight", () => {
     const turn = fold([
       { type: "media_pending", media_id: "m", media_type: "image", phase: "uploading", ...of(1, "a") },

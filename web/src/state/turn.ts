@@ -1,4 +1,5 @@
 // The live state of one turn: a pure reducer over frames. The same frames give the same value, whoever holds it.
+import { isAfter } from "../client/place";
 import type { DoneFrame, PlacedEvent, SnapshotFrame } from "../types/api";
 import type { MediaAttachment, MediaKind, MediaRendition, Usage } from "../types/conversation";
 
@@ -64,8 +65,8 @@ export function ended(answer: Answer): boolean {
 
 /** The turn after the frame. A frame at or before the cursor is a repetition and changes nothing. */
 export function apply(turn: Turn, frame: PlacedEvent, nowMs: number): Turn {
-  // Ids are fixed in width and sort as strings; a snapshot's are all equal to the place it stands for.
-  if (turn.cursor !== null && frame.id <= turn.cursor && frame.type !== "snapshot") return turn;
+  // A snapshot's frames are all of the place that it stands for.
+  if (!isAfter(frame.id, turn.cursor) && frame.type !== "snapshot") return turn;
   const next = reduce(turn, frame, nowMs);
   return { ...next, cursor: frame.id };
 }
@@ -82,7 +83,8 @@ function reduce(turn: Turn, frame: PlacedEvent, nowMs: number): Turn {
         error: null,
       };
     case "start":
-      return withAnswer(turn, frame, (answer) => ({
+      // A further round of a turn begins with it, too.
+      return withAnswer({ ...turn, complete: false }, frame, (answer) => ({
         ...answer,
         phase: "waiting",
         attempt: frame.attempt,
