@@ -168,7 +168,8 @@ def _fold(projection: Projection, states: dict[str, ConversationState], parts: S
             for seen in reduce(states, part.events, part.checkpoint.partition)
             if _concerns(projection, seen)
         ]
-        return projection.apply(visible)
+        # What concerns it not at all is nothing to apply, and a projection may count on having something.
+        return projection.apply(visible) if visible else RowChanges()
     except Exception as error:
         # All is caught: whatever an event makes pure code raise, it is that event that cannot be applied.
         raise _InapplicableError(f"it cannot be folded ({type(error).__name__})") from error

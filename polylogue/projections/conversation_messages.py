@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import msgspec
-
+from polylogue.projections.media_rows import stored_file
 from polylogue.projections.protocol import VisibleEvent
-from polylogue.projections.rows import Append, Refresh, RowChanges, Scalar, Table
+from polylogue.projections.rows import Append, Refresh, RowChanges, Scalar, Table, json_text
 from polylogue.schemas.base import Payload
 from polylogue.schemas.envelope import Event
 from polylogue.schemas.events import (
@@ -22,9 +21,9 @@ from polylogue.schemas.events import (
     MediaStored,
     PromptSubmitted,
     ReasoningAppended,
-    Rendition,
     ResponseCancelled,
     ResponseCompleted,
+    ResponseEnd,
     ResponseFailed,
     ResponseStarted,
     TextAppended,
@@ -166,7 +165,7 @@ def _add_messages(changes: RowChanges, event: Event, data: PromptSubmitted) -> N
             message_id=f"{event.turn_id}-user",
             role="user",
             content=data.prompt,
-            attachments=msgspec.json.encode(data.attachments).decode() if data.attachments else None,
+            attachments=json_text(data.attachments) if data.attachments else None,
             status="completed",
             position=0,
             attempt=0,
@@ -221,9 +220,9 @@ def _fold_answer(changes: RowChanges, event: Event) -> None:
             change(status="cancelled", finish_reason="cancelled", **_end(event, data))
 
 
-def _end(event: Event, data: ResponseCompleted | ResponseFailed | ResponseCancelled) -> dict[str, Scalar]:
+def _end(event: Event, data: ResponseEnd) -> dict[str, Scalar]:
     return {
-        "usage": None if data.usage is None else msgspec.json.encode(data.usage).decode(),
+        "usage": None if data.usage is None else json_text(data.usage),
         "cost_usd_micros": data.cost_usd_micros,
         "duration_ms": data.duration_ms,
         "completed_at": event.occurred_at,
@@ -254,15 +253,8 @@ def _fold_medium(changes: RowChanges, event: Event) -> None:
                 data.media_id,
                 status="stored",
                 url=data.url,
-                key=data.key,
-                format=data.format,
-                content_type=data.content_type,
-                size_bytes=data.size_bytes,
-                sha256=data.sha256,
-                width=data.width,
-                height=data.height,
-                duration_ms=data.duration_ms,
-                renditions=_encoded(data.renditions) if data.renditions else None,
+                **stored_file(data),
+                renditions=json_text(data.renditions) if data.renditions else None,
             )
         case MediaRejected():
             change(data.media_id, status="rejected")
@@ -271,12 +263,8 @@ def _fold_medium(changes: RowChanges, event: Event) -> None:
         case MediaRetried():
             change(data.media_id, status="uploading")
         case MediaRenditionsStored():
-            change(data.media_id, renditions=_encoded(data.renditions))
+            change(data.media_id, renditions=json_text(data.renditions))
         case MediaExpired():
             change(data.media_id, status="expired")
         case MediaDeleted():
             change(data.media_id, status="deleted")
-
-
-def _encoded(renditions: tuple[Rendition, ...]) -> str:
-    return msgspec.json.encode(renditions).decode()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from polylogue.projections.protocol import TurnProgress, VisibleEvent
+from polylogue.projections.protocol import TurnProgress, VisibleEvent, fold_each
 from polylogue.projections.rows import RowChanges, Table
 from polylogue.schemas.base import Payload
 from polylogue.schemas.envelope import Event
@@ -78,10 +78,7 @@ class Conversations:
     )
 
     def apply(self, batch: Sequence[VisibleEvent]) -> RowChanges:
-        changes = RowChanges()
-        for seen in batch:
-            _fold(changes, seen)
-        return changes
+        return fold_each(batch, _fold)
 
 
 def _fold(changes: RowChanges, seen: VisibleEvent) -> None:

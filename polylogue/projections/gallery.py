@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import msgspec
-
-from polylogue.projections.protocol import VisibleEvent
-from polylogue.projections.rows import RowChanges, Scalar, Table
+from polylogue.projections.media_rows import ORIGIN, origin, stored_file
+from polylogue.projections.protocol import VisibleEvent, fold_each
+from polylogue.projections.rows import RowChanges, Scalar, Table, json_text
 from polylogue.schemas.base import Payload
 from polylogue.schemas.events import (
     ConversationDeleted,
@@ -15,19 +14,13 @@ from polylogue.schemas.events import (
     MediaExpired,
     MediaRenditionsStored,
     MediaStored,
-    Rendition,
 )
 
 GALLERY_ITEMS = Table(
     "gallery_items",
     key="media_id",
     columns={
-        "media_id": "text",
-        "conversation_id": "text NOT NULL",
-        "turn_id": "text NOT NULL",
-        "response_id": "text NOT NULL",
-        "owner_id": "text NOT NULL",
-        "model_id": "text NOT NULL",
+        **ORIGIN,
         "media_type": "text NOT NULL",
         "status": "text NOT NULL",
         "key": "text",
@@ -41,10 +34,8 @@ GALLERY_ITEMS = Table(
         "renditions": "json",
         "created_at": "timestamptz NOT NULL",
     },
-    indexes=(
-        "(owner_id, created_at DESC, media_id DESC) WHERE status <> 'deleted'",
-        "(conversation_id)",
-    ),
+    indexes=("(conversation_id)",),
+    readers_indexes=("(owner_id, created_at DESC, media_id DESC) WHERE status <> 'deleted'",),
 )
 
 
@@ -57,10 +48,7 @@ class Gallery:
     )
 
     def apply(self, batch: Sequence[VisibleEvent]) -> RowChanges:
-        changes = RowChanges()
-        for seen in batch:
-            _fold(changes, seen)
-        return changes
+        return fold_each(batch, _fold)
 
 
 def _fold(changes: RowChanges, seen: VisibleEvent) -> None:
@@ -73,39 +61,19 @@ def _fold(changes: RowChanges, seen: VisibleEvent) -> None:
         case ConversationDeleted():
             changes.remove(GALLERY_ITEMS, event.conversation_id)
         case MediaStored():
-            changes.insert(GALLERY_ITEMS, **_item(seen, data))
+            changes.insert(
+                GALLERY_ITEMS,
+                **origin(seen, data.media_id),
+                media_type=data.media_type,
+                status="stored",
+                **stored_file(data),
+                renditions=json_text(data.renditions) if data.renditions else None,
+                created_at=event.occurred_at,
+            )
         case MediaRenditionsStored():
-            change(data.media_id, renditions=_encoded(data.renditions))
+            change(data.media_id, renditions=json_text(data.renditions))
         case MediaExpired():
             change(data.media_id, status="expired")
         case MediaDeleted():
             # Hidden for good; what could still lead to its bytes goes.
             change(data.media_id, status="deleted", key=None, sha256=None, renditions=None)
-
-
-def _item(seen: VisibleEvent, data: MediaStored) -> dict[str, Scalar]:
-    event = seen.event
-    return {
-        "media_id": data.media_id,
-        "conversation_id": event.conversation_id,
-        "turn_id": event.turn_id,
-        "response_id": event.response_id,
-        "owner_id": event.owner_id,
-        "model_id": seen.model,
-        "media_type": data.media_type,
-        "status": "stored",
-        "key": data.key,
-        "format": data.format,
-        "content_type": data.content_type,
-        "size_bytes": data.size_bytes,
-        "sha256": data.sha256,
-        "width": data.width,
-        "height": data.height,
-        "duration_ms": data.duration_ms,
-        "renditions": _encoded(data.renditions),
-        "created_at": event.occurred_at,
-    }
-
-
-def _encoded(renditions: tuple[Rendition, ...]) -> str | None:
-    return msgspec.json.encode(renditions).decode() if renditions else None

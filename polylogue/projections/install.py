@@ -12,6 +12,7 @@ from polylogue.projections.tables_sql import (
     creation,
     declaration,
     dropping,
+    indexing,
     version_schema,
     view,
     without_view,
@@ -57,7 +58,7 @@ def _promote_empty(connection: Connection[Any], database_schema: str, projection
         "DELETE FROM projection_states WHERE projection = %s AND version = %s",
         [projection.name, projection.version],
     )
-    for statement in creation(schema, projection.tables):
+    for statement in (*creation(schema, projection.tables), *indexing(schema, projection.tables)):
         connection.execute(statement)
     for table in projection.tables:
         connection.execute(without_view(database_schema, table.name))

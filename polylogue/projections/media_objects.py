@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from polylogue.projections.protocol import VisibleEvent
+from polylogue.projections.media_rows import ORIGIN, origin, stored_file
+from polylogue.projections.protocol import VisibleEvent, fold_each
 from polylogue.projections.rows import RowChanges, Scalar, Table
 from polylogue.schemas.base import Payload
 from polylogue.schemas.events import (
@@ -24,12 +25,7 @@ MEDIA_OBJECTS = Table(
     "media_objects",
     key="media_id",
     columns={
-        "media_id": "text",
-        "conversation_id": "text NOT NULL",
-        "turn_id": "text NOT NULL",
-        "response_id": "text NOT NULL",
-        "owner_id": "text NOT NULL",
-        "model_id": "text NOT NULL",
+        **ORIGIN,
         "media_type": "text NOT NULL CHECK (media_type IN ('image', 'audio', 'video'))",
         "status": "text NOT NULL CHECK (status IN ('generating', 'uploading', 'refused', 'stored', 'rejected', 'failed', 'expired', 'deleted'))",
         "key": "text",
@@ -78,10 +74,7 @@ class MediaObjects:
     )
 
     def apply(self, batch: Sequence[VisibleEvent]) -> RowChanges:
-        changes = RowChanges()
-        for seen in batch:
-            _fold(changes, seen)
-        return changes
+        return fold_each(batch, _fold)
 
 
 def _fold(changes: RowChanges, seen: VisibleEvent) -> None:
@@ -150,12 +143,7 @@ def _fold(changes: RowChanges, seen: VisibleEvent) -> None:
 def _announce(changes: RowChanges, seen: VisibleEvent, media_id: str, /, **values: Scalar) -> None:
     event = seen.event
     row: dict[str, Scalar] = {
-        "media_id": media_id,
-        "conversation_id": event.conversation_id,
-        "turn_id": event.turn_id,
-        "response_id": event.response_id,
-        "owner_id": event.owner_id,
-        "model_id": seen.model,
+        **origin(seen, media_id),
         "retry": 0,
         # The place in the answer: rises with the order of appearance.
         "position": event.sequence,
@@ -166,21 +154,7 @@ def _announce(changes: RowChanges, seen: VisibleEvent, media_id: str, /, **value
 
 
 def _stored(data: MediaStored) -> dict[str, Scalar]:
-    values: dict[str, Scalar] = {
-        "key": data.key,
-        "url": data.url,
-        "format": data.format,
-        "content_type": data.content_type,
-        "size_bytes": data.size_bytes,
-        "sha256": data.sha256,
-        "reason": None,
-        "message": None,
-    }
+    found = stored_file(data) | {"url": data.url, "declared_content_type": data.declared_content_type}
     # What the claim said stands where the agent's look at the bytes found nothing.
-    found: dict[str, Scalar] = {
-        "width": data.width,
-        "height": data.height,
-        "duration_ms": data.duration_ms,
-        "declared_content_type": data.declared_content_type,
-    }
-    return values | {name: value for name, value in found.items() if value is not None}
+    told = {name: value for name, value in found.items() if value is not None}
+    return told | {"reason": None, "message": None}

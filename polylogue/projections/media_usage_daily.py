@@ -65,7 +65,7 @@ class MediaUsageDaily:
                     owner_id=seen.event.owner_id,
                     model_id=seen.model or "",
                     media_type=media_type,
-                    day=seen.event.occurred_at[: len("2026-01-31")],
+                    day=seen.day,
                     **numbers,
                 )
         return changes

@@ -11,6 +11,7 @@ from polylogue.schemas.events import (
     AnswerRated,
     ResponseCancelled,
     ResponseCompleted,
+    ResponseEnd,
     ResponseFailed,
 )
 from polylogue.schemas.histogram import Histogram
@@ -82,17 +83,11 @@ class ModelStats:
         return changes
 
 
-def _day(seen: VisibleEvent) -> str:
-    return seen.event.occurred_at[: len("2026-01-31")]
-
-
 def _add(changes: RowChanges, seen: VisibleEvent, numbers: dict[str, int]) -> None:
-    changes.add(
-        MODEL_STATS, owner_id=seen.event.owner_id, model_id=seen.model or "", day=_day(seen), **numbers
-    )
+    changes.add(MODEL_STATS, owner_id=seen.event.owner_id, model_id=seen.model or "", day=seen.day, **numbers)
 
 
-def _spent(end: ResponseCompleted | ResponseFailed | ResponseCancelled) -> dict[str, int]:
+def _spent(end: ResponseEnd) -> dict[str, int]:
     spent = {
         "cost_usd_micros": end.cost_usd_micros,
         "prompt_tokens": end.usage.prompt_tokens if end.usage else None,
@@ -124,7 +119,7 @@ def _judge(changes: RowChanges, seen: VisibleEvent, rating: AnswerRated) -> None
             turn_id=seen.event.turn_id,
             owner_id=seen.event.owner_id,
             model_id=answer.model,
-            day=_day(seen),
+            day=seen.day,
             contested=int(contested),
             won=int(contested and answer.response_id == rating.best_response_id),
             thumbs_up=int(thumb == "up"),

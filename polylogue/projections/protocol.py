@@ -14,7 +14,7 @@ One file each:
             for seen in batch:
                 if isinstance(seen.event.data, TextAppended):
                     words = len(seen.event.data.text.split())
-                    changes.add(WORDS, model_id=seen.model, day=seen.event.occurred_at[:10], words=words)
+                    changes.add(WORDS, model_id=seen.model, day=seen.day, words=words)
             return changes
 
 and its name in `catalogue.py`. The framework makes the tables in a schema of their own, shows them to readers as views
@@ -27,7 +27,7 @@ with `RowChanges.add` alone, which gives the same sums in any order.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -62,6 +62,11 @@ class VisibleEvent(msgspec.Struct, frozen=True):
     waited_ms: int | None = None  # where it is a medium's outcome: since it was produced or tried again
     answers: tuple[ResponseSlot, ...] = ()  # where it rates a turn: the turn's completed answers
 
+    @property
+    def day(self) -> str:
+        """The UTC day on which the event was written."""
+        return self.event.occurred_at[: len("2026-01-31")]
+
 
 class Projection(Protocol):
     """Deterministic: the same events give the same rows, however they are cut into batches.
@@ -90,5 +95,16 @@ class Projection(Protocol):
     def handles(self) -> frozenset[type[Payload]]: ...
 
     def apply(self, batch: Sequence[VisibleEvent]) -> RowChanges:
-        """Folds events of the types in `handles`, and whichever changed a turn's progress, in the order of their partition."""
+        """Folds events of the types in `handles`, and whichever changed a turn's progress, in the order of their partition.
+
+        There is at least one in a batch.
+        """
         ...
+
+
+def fold_each(batch: Sequence[VisibleEvent], fold: Callable[[RowChanges, VisibleEvent], None]) -> RowChanges:
+    """What a projection's `apply` returns whose `fold` looks at one event at a time."""
+    changes = RowChanges()
+    for seen in batch:
+        fold(changes, seen)
+    return changes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from polylogue.projections.protocol import VisibleEvent
+from polylogue.projections.protocol import VisibleEvent, fold_each
 from polylogue.projections.rows import RowChanges, Scalar, Table
 from polylogue.schemas.base import Payload
 from polylogue.schemas.claims import MediaClaim
@@ -49,7 +49,8 @@ QUOTA_MEDIA = Table(
         "size_bytes": "bigint GENERATED ALWAYS AS"
         " (original_bytes + first_renditions_bytes + later_renditions_bytes) STORED"
     },
-    indexes=("(owner_id) INCLUDE (size_bytes) WHERE counted", "(conversation_id)"),
+    indexes=("(conversation_id)",),
+    readers_indexes=("(owner_id) INCLUDE (size_bytes) WHERE counted",),
 )
 
 
@@ -77,18 +78,14 @@ class QuotaUse:
     )
 
     def apply(self, batch: Sequence[VisibleEvent]) -> RowChanges:
-        changes = RowChanges()
-        for seen in batch:
-            _fold(changes, seen)
-        return changes
+        return fold_each(batch, _fold)
 
 
 def _fold(changes: RowChanges, seen: VisibleEvent) -> None:
     event, data = seen.event, seen.event.data
 
     def count(**numbers: int) -> None:
-        day = event.occurred_at[: len("2026-01-31")]
-        changes.add(QUOTA_DAYS, owner_id=event.owner_id, day=day, **numbers)
+        changes.add(QUOTA_DAYS, owner_id=event.owner_id, day=seen.day, **numbers)
 
     def change(media_id: str, /, **values: Scalar) -> None:
         changes.update(QUOTA_MEDIA, media_id, event.conversation_id, **values)

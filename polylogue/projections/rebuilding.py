@@ -22,7 +22,7 @@ from polylogue.projections.filling_worker import Filling
 from polylogue.projections.log_heads import LogHead, list_partitions, offsets_at, read_heads
 from polylogue.projections.protocol import Projection
 from polylogue.projections.session import Session
-from polylogue.projections.tables_sql import creation, declaration, dropping, version_schema
+from polylogue.projections.tables_sql import creation, declaration, dropping, indexing, version_schema
 from polylogue.projections.versions import OperationRefusedError, Version, of_code, read_versions
 
 CAUGHT_UP_RECORDS = 5_000  # what is left to the live projector, which does it in a moment
@@ -153,6 +153,7 @@ async def _fill(
                 yield await meter.progress(session)
         if until is not None:
             break
+        await _index(session, version, projection)
         heads = await _heads(settings)
         ends = meter.ends = _all(heads)
         progress = await meter.progress(session)
@@ -168,6 +169,14 @@ async def _ends(settings: Settings, heads: Mapping[int, LogHead], until: Until) 
         at = await offsets_at(settings, ends, round(until.timestamp() * 1000))
         return {partition: at[partition] for partition in ends}
     return ends if until is None else {partition: min(end, until) for partition, end in ends.items()}
+
+
+async def _index(session: Session, version: Version, projection: Projection) -> None:
+    """What the log has grown by meanwhile is read before the version is ready."""
+    async with session.transaction() as connection:
+        await connection.execute("SET LOCAL statement_timeout = 0")  # nobody waits for it but this rebuild
+        for statement in indexing(version.schema_name, projection.tables):
+            await connection.execute(statement)
 
 
 async def _ready(

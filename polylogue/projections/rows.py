@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import msgspec
+
 ON_CONVERSATION = "conversation_id"
 
 
@@ -14,7 +16,8 @@ class Table:
 
     `columns` maps each column that rows are written with, the key's included, to its SQL definition, whose first word
     is the type: "bigint NOT NULL DEFAULT 0". `derived` are columns that follow from others (filled by a Refresh, or
-    GENERATED). Each of `indexes` is what stands after the table's name: "(owner_id) WHERE NOT deleted".
+    GENERATED). Each of `indexes` is what stands after the table's name: "(owner_id) WHERE NOT deleted". Those in
+    `readers_indexes` find nothing that a projector looks for, so that a rebuild makes them when the table is full.
     A table whose rows belong to one conversation each has a `conversation_id`.
     """
 
@@ -24,6 +27,7 @@ class Table:
     kept: frozenset[str] = frozenset()  # columns that a second insert of the same key leaves as they are
     derived: Mapping[str, str] = field(default_factory=dict)
     indexes: tuple[str, ...] = ()
+    readers_indexes: tuple[str, ...] = ()
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -51,6 +55,11 @@ class Add:
 Scalar = str | int | bool | None
 Change = Scalar | Append | Add
 Key = str | tuple[Scalar, ...]
+
+
+def json_text(value: object) -> str:
+    """The value of a json column."""
+    return msgspec.json.encode(value).decode()
 
 
 @dataclass

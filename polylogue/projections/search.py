@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from polylogue.projections.protocol import VisibleEvent
+from polylogue.projections.protocol import VisibleEvent, fold_each
 from polylogue.projections.rows import Append, Refresh, RowChanges, Table
 from polylogue.schemas.base import Payload
 from polylogue.schemas.envelope import Event
@@ -36,7 +36,8 @@ SEARCH_MESSAGES = Table(
     },
     # Those of the content of what has ended; NULL before.
     derived={"words": "tsvector"},
-    indexes=("USING gin (words)", "(conversation_id)"),
+    indexes=("(conversation_id)",),
+    readers_indexes=("USING gin (words)",),
 )
 # "simple" treats all languages alike: words as they are written, in lower case, none left out. Without its brackets
 # markup is words too; people ask models about it.
@@ -67,13 +68,11 @@ class Search:
     )
 
     def apply(self, batch: Sequence[VisibleEvent]) -> RowChanges:
-        changes = RowChanges()
-        for seen in batch:
-            _fold(changes, seen.event)
-        return changes
+        return fold_each(batch, _fold)
 
 
-def _fold(changes: RowChanges, event: Event) -> None:
+def _fold(changes: RowChanges, seen: VisibleEvent) -> None:
+    event = seen.event
     match event.data:
         case ConversationDeleted():
             changes.remove(SEARCH_MESSAGES, event.conversation_id)

@@ -46,7 +46,7 @@ class $class_name:
                 changes.add(
                     $constant,
                     model_id=seen.model or "",
-                    day=seen.event.occurred_at[: len("2026-01-31")],
+                    day=seen.day,
                     answers=1,
                 )
         return changes

@@ -26,14 +26,20 @@ def version_schema(database_schema: str, projection: str, version: int) -> str:
 def declaration(projection: Projection) -> str:
     """A digest of the tables as the code declares them: two versions of the code that differ in it write other rows."""
     told = [
-        [table.name, table.keys, list(table.columns.items()), list(table.derived.items()), table.indexes]
+        [
+            table.name,
+            table.keys,
+            list(table.columns.items()),
+            list(table.derived.items()),
+            table.readers_indexes + table.indexes,
+        ]
         for table in projection.tables
     ]
     return hashlib.sha256(msgspec.json.encode(told)).hexdigest()
 
 
 def creation(schema: str, tables: Sequence[Table]) -> Iterator[Composed]:
-    """The schema with its tables and indexes."""
+    """The schema with its tables and the indexes that a projector needs; `indexing` makes the others."""
     yield SQL("CREATE SCHEMA {}").format(Identifier(schema))
     for table in tables:
         place = Identifier(schema, table.name)
@@ -47,6 +53,15 @@ def creation(schema: str, tables: Sequence[Table]) -> Iterator[Composed]:
         )
         for index in table.indexes:
             yield SQL("CREATE INDEX ON {} {}").format(place, SQL(index))
+
+
+def indexing(schema: str, tables: Sequence[Table]) -> Iterator[Composed]:
+    """The indexes that only readers need, where they are missing: quicker made of a full table than kept while it fills."""
+    for table in tables:
+        for number, index in enumerate(table.readers_indexes, 1):
+            yield SQL("CREATE INDEX IF NOT EXISTS {} ON {} {}").format(
+                Identifier(f"{table.name}_readers_{number}"), Identifier(schema, table.name), SQL(index)
+            )
 
 
 def dropping(schema: str) -> Composed:

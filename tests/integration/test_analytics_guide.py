@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,18 +14,15 @@ import pytest
 
 from polylogue.cli.usage_export import export_days
 from polylogue.infra.settings import Settings
+from tests.support.guides import blocks
 from tests.support.processes import environment
 from tests.support.usage import at, make_usage_topic, record_usage, used
 
 pytestmark = pytest.mark.stack
 
-PAGE = Path(__file__).parents[2] / "docs" / "analytics.md"
+PAGE = "analytics.md"
 DAY = "2024-11-01"
 MOST_LINES = 20
-
-
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", PAGE.read_text("utf-8"), re.MULTILINE | re.DOTALL)
 
 
 @pytest.fixture
@@ -46,7 +42,7 @@ async def usage(settings: Settings) -> Settings:
 
 
 async def test_the_consumer_counts_each_medium_once(usage: Settings, tmp_path: Path) -> None:
-    (source,) = blocks("python")
+    (source,) = blocks(PAGE, "python")
     assert len([line for line in source.splitlines() if line.strip()]) <= MOST_LINES
     script = tmp_path / "consumer.py"
     script.write_text(source, encoding="utf-8")
@@ -70,7 +66,7 @@ async def test_the_consumer_counts_each_medium_once(usage: Settings, tmp_path: P
 
 
 def test_the_statement_counts_an_event_once_however_often_it_is_run(prepared: Settings) -> None:
-    statement = next(block for block in blocks("sql") if "seen_usage" in block)
+    statement = next(block for block in blocks(PAGE, "sql") if "seen_usage" in block)
     assert prepared.database_url is not None
     with psycopg.connect(str(prepared.database_url)) as connection:
         connection.execute("CREATE TEMPORARY TABLE seen_usage (event_id text PRIMARY KEY)")
@@ -86,7 +82,7 @@ def test_the_statement_counts_an_event_once_however_often_it_is_run(prepared: Se
 async def test_the_query_runs_on_an_export(
     usage: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    query = next(block for block in blocks("sql") if "read_parquet" in block)
+    query = next(block for block in blocks(PAGE, "sql") if "read_parquet" in block)
     await export_days(usage, tmp_path / "usage", "parquet", None, None)
     monkeypatch.chdir(tmp_path)
     found = [(str(day), *rest) for day, *rest in duckdb.sql(query).fetchall()]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -16,9 +16,11 @@ from polylogue.infra.settings import Settings
 from polylogue.projections.batches import apply_batch, apply_together
 from polylogue.projections.catalogue import PROJECTIONS
 from polylogue.projections.checkpoints import PartitionLostError, take
+from polylogue.projections.gallery import Gallery
 from polylogue.projections.log_heads import LogHead
 from polylogue.projections.migrate import upgrade
-from polylogue.projections.protocol import Projection
+from polylogue.projections.protocol import Projection, VisibleEvent
+from polylogue.projections.rows import RowChanges
 from polylogue.schemas.codec import event_codec
 from tests.support.events import Story, numbered, sample_story
 from tests.support.tables import (
@@ -120,3 +122,27 @@ async def test_batches_of_several_partitions_are_written_together_or_not_at_all(
             checkpoint = await take(connection, projection, head)
             await apply_batch(connection, projection, checkpoint, many, skips=frozenset({3}))
     assert tables(apart) == together_rows
+
+
+class OfTheFirst(Gallery):
+    """Counts on an event, as whoever writes a projection may."""
+
+    def apply(self, batch: Sequence[VisibleEvent]) -> RowChanges:
+        assert batch[0] is not None
+        return super().apply(batch)
+
+
+async def test_a_batch_in_which_nothing_concerns_a_projection_is_not_put_to_it(settings: Settings) -> None:
+    story = Story("c")
+    (answer,) = story.ask("How many legs has a spider?", "sim/text", start="Spiders")
+    answer.begin().text("Eight.")
+    records = _records(story)
+    # The first two open a turn, which concerns every projection.
+    opening, rest = records[:2], records[2:]
+    upgrade(settings)
+    async with connected(settings) as connection:
+        checkpoint = await take(connection, OfTheFirst(), LogHead("conversation-events", 0, 0, 1000, "aaaa"))
+        applied = await apply_batch(connection, OfTheFirst(), checkpoint, opening)
+        applied = await apply_batch(connection, OfTheFirst(), applied.checkpoint, rest)
+    assert applied.refusal is None
+    assert applied.checkpoint.next_offset == rest[-1].offset + 1

@@ -13,7 +13,7 @@ from polylogue.projections.catalogue import PROJECTIONS
 from polylogue.projections.install import install
 from polylogue.projections.migrate import downgrade, upgrade
 from polylogue.projections.protocol import Projection
-from polylogue.projections.tables_sql import creation, dropping, version_schema
+from polylogue.projections.tables_sql import creation, dropping, indexing, version_schema
 from tests.support.projections import MessagesV2, WordsDaily
 from tests.support.tables import query
 
@@ -46,7 +46,7 @@ def test_the_tables_that_were_moved_are_those_that_the_code_declares(
     upgrade(settings)
     scratch = f"{settings.database_schema}_declared"
     with psycopg.connect(connection_string(settings)) as connection:
-        for statement in creation(scratch, projection.tables):
+        for statement in (*creation(scratch, projection.tables), *indexing(scratch, projection.tables)):
             connection.execute(statement)
 
     moved = version_schema(settings.database_schema, projection.name, 1)

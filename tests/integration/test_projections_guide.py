@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -17,22 +15,19 @@ from polylogue.infra.settings import Settings
 from polylogue.projections.protocol import Projection
 from polylogue.projections.testing import ProjectionSpec, Story
 from polylogue.projections.testing.spec import Given
+from tests.support.guides import blocks
 
 pytestmark = pytest.mark.stack
 
-PAGE = Path(__file__).parents[2] / "docs" / "projections.md"
+PAGE = "projections.md"
 MODULE = "polylogue.projections.answer_words"
 MOST_LINES = 60
-
-
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", PAGE.read_text("utf-8"), re.MULTILINE | re.DOTALL)
 
 
 @pytest.fixture
 def example() -> Iterator[dict[str, Any]]:
     """The names of the test's block; the projection's block is the module that it imports."""
-    projection, test = blocks("python")
+    projection, test = blocks(PAGE, "python")
     module = sys.modules[MODULE] = ModuleType(MODULE)
     try:
         exec(compile(projection, MODULE, "exec"), module.__dict__)
@@ -44,7 +39,7 @@ def example() -> Iterator[dict[str, Any]]:
 
 
 def test_the_worked_example_is_one_short_file() -> None:
-    assert len(blocks("python")[0].splitlines()) < MOST_LINES
+    assert len(blocks(PAGE, "python")[0].splitlines()) < MOST_LINES
 
 
 async def test_the_tests_of_the_page_pass(example: dict[str, Any], settings: Settings) -> None:
@@ -61,7 +56,7 @@ async def test_the_query_says_the_words_of_each_model_and_day(
     one, other = story.ask("Count", "sim/text", "sim/mixed", start="Counting")
     one.begin().text("one two th", "ree").complete()
     other.begin().text("four").complete()
-    (query,) = blocks("sql")
+    (query,) = blocks(PAGE, "sql")
     found: list[Any] = []
     drop = Given._drop
 

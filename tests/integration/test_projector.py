@@ -11,7 +11,7 @@ from polylogue.infra.topics import CONVERSATION_EVENTS, topic_name
 from polylogue.projections.catalogue import PROJECTIONS
 from polylogue.projections.group import group_id
 from polylogue.schemas.codec import event_codec
-from tests.support.events import Story, interleave, produce_events, sample_story
+from tests.support.events import SAMPLE_CONTENTS, Story, interleave, produce_events, sample_story
 from tests.support.tables import (
     assert_equal_to_replay,
     caught_up,
@@ -39,17 +39,7 @@ async def test_the_tables_hold_what_the_conversation_was(prepared: Settings) -> 
         ("Say it", 1, True),
     ]
     messages = query(prepared, "SELECT * FROM conversation_messages ORDER BY turn_id, position")
-    assert [message["content"] for message in messages] == [
-        "Draw a red circle",
-        "Here is a circle.",
-        "Two pictures: ",
-        "I am ",
-        "Better.",
-        "Say it",
-        "Listen: ",
-        "",
-        "",
-    ]
+    assert [message["content"] for message in messages] == SAMPLE_CONTENTS
     assert messages[1]["usage"] == {"prompt_tokens": 7, "completion_tokens": 11, "total_tokens": 18}
 
 

@@ -152,6 +152,19 @@ async def test_a_rebuild_can_stop_at_an_offset_and_goes_on_from_there(prepared: 
     assert (await operations.verify(prepared, NAME, version=2, workers=0, projection=MessagesV2())).equal
 
 
+async def test_indexes_for_readers_alone_are_made_when_the_tables_are_full(prepared: Settings) -> None:
+    await produce_events(prepared, sample_story(id_on(0)).events)
+    for until_offset, made in ((5, 0), (None, 1)):
+        rebuild = operations.rebuild(prepared, NAME, projection=MessagesV3(), until=until_offset, workers=0)
+        assert [progress async for progress in rebuild][-1].done
+        found = query(
+            prepared,
+            "SELECT FROM pg_indexes WHERE schemaname = %s AND indexdef LIKE '%%(\"position\")'",
+            f"{prepared.database_schema}__{NAME}_v3",
+        )
+        assert len(found) == made
+
+
 async def test_a_rebuild_stops_where_live_stops_and_a_skip_holds_for_both_and_for_verify(
     prepared: Settings,
 ) -> None:

@@ -1,15 +1,18 @@
-"""Given these events, then these rows of the sums, the ratings, the search and the gallery, however the log is cut."""
+"""Given these events, then these rows of each projection that is shipped, however the log is cut."""
 
 from __future__ import annotations
 
 import pytest
 
 from polylogue.infra.settings import Settings
+from polylogue.projections.conversations import Conversations
 from polylogue.projections.gallery import Gallery
 from polylogue.projections.media_usage_daily import MediaUsageDaily
 from polylogue.projections.model_stats import ModelStats
 from polylogue.projections.search import Search
 from polylogue.projections.testing import ProjectionSpec, Story
+from polylogue.projections.turn_notes import TurnNotes
+from polylogue.schemas.events import AnswerRated, ParentRef
 
 DAY = "2026-03-01"
 
@@ -43,15 +46,33 @@ async def test_usage_is_summed_by_user_model_type_and_day(settings: Settings) ->
             "cost_usd_micros": 1234,
             "latency_ms_to_10": 1,
             "latency_ms_to_30": 1,
-        }
+        },
+        {"owner_id": "ada", "model_id": "sim/speaker", "media_type": "audio", "stored": 0, "failed": 1},
     ]
     story = _painted()
+    (speaker,) = story.ask("Sing", "sim/speaker")
+    story.rejected(speaker.begin().produce("audio"))
     spec = ProjectionSpec(settings, MediaUsageDaily())
     await spec.given(*story.events).then(media_usage_daily=rows)
 
     story.delete()
     story.deleted(next(iter(story.claims)))
     await spec.given(*story.events).then(media_usage_daily=rows)
+
+
+async def test_usage_of_two_conversations_of_a_user_is_added_up_whichever_comes_first(
+    settings: Settings,
+) -> None:
+    stories = [Story(owner_id="ada"), Story(owner_id="ada")]
+    for story in stories:
+        (painter,) = story.ask("Draw", "sim/painter", start="Draw")
+        story.stored(painter.begin().produce())
+        painter.complete()
+    spec = ProjectionSpec(settings, MediaUsageDaily())
+    one, other = (story.events for story in stories)
+    rows = [{"owner_id": "ada", "stored": 2, "size_bytes": 2 * 1001, "cost_usd_micros": 2 * 1234}]
+    await spec.given(*one, *other).then(media_usage_daily=rows)
+    await spec.given(*other, *one).then(media_usage_daily=rows)
 
 
 async def test_models_are_summed_and_the_last_rating_counts(settings: Settings) -> None:
@@ -75,6 +96,25 @@ async def test_models_are_summed_and_the_last_rating_counts(settings: Settings) 
             ],
         )
     )
+
+
+async def test_the_last_note_of_a_turn_counts_and_goes_with_its_conversation(settings: Settings) -> None:
+    story = Story(owner_id="ada")
+    (answer,) = story.ask("Which?", "sim/a", start="Which?")
+    answer.begin().complete()
+    rated = [
+        AnswerRated(note="Too long."),
+        AnswerRated(thumbs={answer.response_id: "up"}, note="Long, but right."),
+    ]
+    for data in rated:
+        story.from_command(data, turn_id=answer.turn_id)
+    spec = ProjectionSpec(settings, TurnNotes())
+    note = {"turn_id": answer.turn_id, "owner_id": "ada", "note": "Long, but right."}
+    await spec.given(*story.events).then(turn_notes=[note])
+    story.from_command(AnswerRated(), turn_id=answer.turn_id)
+    await spec.given(*story.events).then(turn_notes=[note | {"note": None}])
+    story.delete()
+    await spec.given(*story.events).then(turn_notes=[])
 
 
 async def test_words_are_those_of_what_has_ended(settings: Settings) -> None:
@@ -112,3 +152,77 @@ async def test_the_gallery_holds_what_was_stored(settings: Settings) -> None:
 
     story.delete()
     await spec.given(*story.events).then(gallery_items=[])
+
+
+async def test_a_conversation_has_its_latest_title_and_says_whether_a_turn_runs(settings: Settings) -> None:
+    story = Story("c1", owner_id="ada")
+    (first,) = story.ask("Draw a circle", "sim/text", start="Draw a circle")
+    first.begin().text("Here.").complete()
+    story.rename("Circles")
+    story.pin()
+    (second,) = story.ask("Now a square", "sim/text", system="Be brief.")
+    second.begin().text("He")
+    conversation = {"conversation_id": "c1", "owner_id": "ada", "title": "Circles", "pinned": True}
+    await (
+        ProjectionSpec(settings, Conversations())
+        .given(*story.events)
+        .then(
+            conversations=[
+                conversation | {"turn_running": True, "deleted": False, "last_turn_id": second.turn_id}
+            ],
+            conversation_turns=[
+                {"turn_id": first.turn_id, "prompt": "Draw a circle", "system": None, "finished": True},
+                {
+                    "turn_id": second.turn_id,
+                    "prompt": "Now a square",
+                    "system": "Be brief.",
+                    "finished": False,
+                },
+            ],
+        )
+    )
+
+
+async def test_a_second_round_is_of_the_same_turn(settings: Settings) -> None:
+    story = Story()
+    (first,) = story.ask("Draw", "sim/failing", start="Draw")
+    first.begin().fail()
+    (again,) = story.ask("Draw", "sim/text", turn_id=first.turn_id, round=2, before=1)
+    again.begin().text("Here.").complete()
+    await (
+        ProjectionSpec(settings, Conversations())
+        .given(*story.events)
+        .then(conversation_turns=[{"turn_id": first.turn_id, "round": 2, "finished": True}])
+    )
+
+
+async def test_a_breakout_names_its_parent(settings: Settings) -> None:
+    story = Story()
+    story.ask("Go on", start="Go on", parent=ParentRef(conversation_id="p", turn_id="t", model="sim/text"))
+    await (
+        ProjectionSpec(settings, Conversations())
+        .given(*story.events)
+        .then(
+            conversations=[
+                {"parent_conversation_id": "p", "parent_turn_id": "t", "parent_model_id": "sim/text"}
+            ]
+        )
+    )
+
+
+async def test_nothing_of_its_content_is_left_of_a_deleted_conversation(settings: Settings) -> None:
+    story = Story()
+    (answer,) = story.ask("A secret", "sim/text", start="A secret", system="Whisper.")
+    answer.begin().text("Psst")
+    story.share("s1")
+    story.delete()
+    answer.text("late").complete()
+    story.rename("A secret after all")
+    await (
+        ProjectionSpec(settings, Conversations())
+        .given(*story.events)
+        .then(
+            conversations=[{"title": "", "share_id": None, "turn_running": False, "deleted": True}],
+            conversation_turns=[],
+        )
+    )

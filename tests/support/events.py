@@ -15,6 +15,7 @@ from polylogue.schemas.envelope import Event
 
 __all__ = [
     "EPOCH",
+    "SAMPLE_CONTENTS",
     "Answer",
     "Story",
     "interleave",
@@ -22,6 +23,20 @@ __all__ = [
     "produce_events",
     "produce_raw",
     "sample_story",
+]
+
+
+# What each of the prompts and answers in `sample_story` says, turn by turn.
+SAMPLE_CONTENTS = [
+    "Draw a red circle",
+    "Here is a circle.",
+    "Two pictures: ",
+    "I am ",
+    "Better.",
+    "Say it",
+    "Listen: ",
+    "",
+    "",
 ]
 
 

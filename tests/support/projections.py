@@ -28,6 +28,7 @@ class MessagesV3(ConversationMessages):
             columns={**MESSAGES.columns, "position": "bigint NOT NULL"},
             derived=MESSAGES.derived,
             indexes=MESSAGES.indexes,
+            readers_indexes=("(position)",),
         ),
         MEDIA,
     )
@@ -51,5 +52,5 @@ class WordsDaily:
         for seen in batch:
             if isinstance(seen.event.data, TextAppended):
                 words = len(seen.event.data.text.split())
-                changes.add(WORDS, model_id=seen.model, day=seen.event.occurred_at[:10], words=words)
+                changes.add(WORDS, model_id=seen.model, day=seen.day, words=words)
         return changes

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from polylogue.projections.search import SEARCH_MESSAGES, WORDS, Search
-from tests.support.events import Story, numbered, sample_story
+from tests.support.events import SAMPLE_CONTENTS, Story, numbered, sample_story
 from tests.unit.projections.folded import changes_of
 from tests.unit.projections.memory import build
 
@@ -14,17 +14,7 @@ def _contents(story: Story) -> list[str]:
 
 
 def test_every_prompt_and_answer_has_a_row_with_its_text() -> None:
-    assert _contents(sample_story("c1")) == [
-        "Draw a red circle",
-        "Here is a circle.",
-        "Two pictures: ",
-        "I am ",
-        "Better.",
-        "Say it",
-        "Listen: ",
-        "",
-        "",
-    ]
+    assert _contents(sample_story("c1")) == SAMPLE_CONTENTS
 
 
 def test_words_are_taken_of_prompts_and_of_answers_that_have_ended() -> None:
