@@ -30,6 +30,8 @@ from tests.support.tables import (
 
 pytestmark = pytest.mark.stack
 
+HEAD = LogHead("conversation-events", 0, 0, 1000, "aaaa")
+
 
 class Recorded(NamedTuple):
     """A consumer's record, as far as a batch reads it."""
@@ -50,78 +52,83 @@ async def connected(settings: Settings) -> AsyncIterator[psycopg.AsyncConnection
         yield connection
 
 
-@pytest.mark.parametrize("projection", PROJECTIONS, ids=lambda projection: projection.name)
-async def test_the_copy_that_lost_its_partition_writes_nothing(
-    prepared: Settings, projection: Projection
-) -> None:
+@pytest.fixture
+def migrated(settings: Settings) -> Settings:
+    """With the tables of every projection."""
+    upgrade(settings)
+    return settings
+
+
+def beside(settings: Settings) -> Settings:
+    """The same tables once more, and empty."""
+    other = settings.model_copy(update={"database_schema": f"s{secrets.token_hex(4)}"})
+    upgrade(other)
+    return other
+
+
+async def test_the_copy_that_lost_its_partition_writes_nothing(migrated: Settings) -> None:
     records = _records(sample_story("c"))
-    head = LogHead("conversation-events", 0, 0, 1000, "aaaa")
-    async with connected(prepared) as first, connected(prepared) as second:
-        stale = await take(first, projection, head)
-        await apply_batch(second, projection, await take(second, projection, head), records[:20])
-        before = tables(prepared), ends(prepared)
+    for projection in PROJECTIONS:
+        async with connected(migrated) as first, connected(migrated) as second:
+            stale = await take(first, projection, HEAD)
+            await apply_batch(second, projection, await take(second, projection, HEAD), records[:20])
+            before = tables(migrated), ends(migrated)
 
-        with pytest.raises(PartitionLostError):
-            await apply_batch(first, projection, stale, records)
+            with pytest.raises(PartitionLostError):
+                await apply_batch(first, projection, stale, records)
 
-    assert (tables(prepared), ends(prepared)) == before
+        assert (tables(migrated), ends(migrated)) == before, projection.name
 
 
-@pytest.mark.parametrize("projection", PROJECTIONS, ids=lambda projection: projection.name)
 @pytest.mark.parametrize("step", [1, 7, 40])
-async def test_batches_of_any_size_give_the_same_rows(
-    settings: Settings, projection: Projection, step: int
-) -> None:
+async def test_batches_of_any_size_give_the_same_rows(migrated: Settings, step: int) -> None:
     story = sample_story("c")
     if step == 7:
         story.delete()
     records = _records(story)
-    built = []
-    for size in (step, len(records)):
-        target = settings.model_copy(update={"database_schema": f"s{secrets.token_hex(4)}"})
-        upgrade(target)
+    in_steps, at_once = migrated, beside(migrated)
+    for target, size in ((in_steps, step), (at_once, len(records))):
         async with connected(target) as connection:
-            checkpoint = await take(
-                connection, projection, LogHead("conversation-events", 0, 0, 1000, "aaaa")
-            )
-            for start in range(0, len(records), size):
-                applied = await apply_batch(connection, projection, checkpoint, records[start : start + size])
-                assert applied.refusal is None
-                checkpoint = applied.checkpoint
-        built.append(tables(target))
+            for projection in PROJECTIONS:
+                checkpoint = await take(connection, projection, HEAD)
+                for start in range(0, len(records), size):
+                    batch = records[start : start + size]
+                    applied = await apply_batch(connection, projection, checkpoint, batch)
+                    assert applied.refusal is None, projection.name
+                    checkpoint = applied.checkpoint
 
-    assert built[0] == built[1]
+    assert tables(in_steps) == tables(at_once)
 
 
-@pytest.mark.parametrize("projection", PROJECTIONS, ids=lambda projection: projection.name)
-async def test_batches_of_several_partitions_are_written_together_or_not_at_all(
-    prepared: Settings, projection: Projection
-) -> None:
+async def test_batches_of_several_partitions_are_written_together_or_not_at_all(migrated: Settings) -> None:
+    apart = beside(migrated)
+    for projection in PROJECTIONS:
+        await _together_or_not_at_all(migrated, apart, projection)
+    assert tables(apart) == tables(migrated)
+
+
+async def _together_or_not_at_all(settings: Settings, apart: Settings, projection: Projection) -> None:
     records = [_records(sample_story(f"c{partition}")) for partition in range(2)]
-    heads = [LogHead("conversation-events", partition, 0, 1000, "aaaa") for partition in range(2)]
-    async with connected(prepared) as connection:
+    heads = [replace(HEAD, partition=partition) for partition in range(2)]
+    async with connected(settings) as connection:
         checkpoints = [await take(connection, projection, head) for head in heads]
-        nothing = tables(prepared), ends(prepared)
+        nothing = tables(settings), ends(settings)
         garbled = [*records[1][:5], Recorded(6, b"not json")]
         stale = replace(checkpoints[1], next_offset=7)
         for amiss in ((checkpoints[1], garbled), (stale, records[1])):
             together = [(checkpoints[0], records[0], frozenset()), (*amiss, frozenset())]
-            assert await apply_together(connection, projection, together) is None
-            assert (tables(prepared), ends(prepared)) == nothing
+            assert await apply_together(connection, projection, together) is None, projection.name
+            assert (tables(settings), ends(settings)) == nothing, projection.name
 
         together = [(one, many, frozenset({3})) for one, many in zip(checkpoints, records, strict=True)]
         reached = await apply_together(connection, projection, together)
-    assert reached is not None
+    assert reached is not None, projection.name
     assert [one.next_offset for one in reached] == [many[-1].offset + 1 for many in records]
-    together_rows = tables(prepared)
 
-    apart = prepared.model_copy(update={"database_schema": f"s{secrets.token_hex(4)}"})
-    upgrade(apart)
     async with connected(apart) as connection:
         for head, many in zip(heads, records, strict=True):
             checkpoint = await take(connection, projection, head)
             await apply_batch(connection, projection, checkpoint, many, skips=frozenset({3}))
-    assert tables(apart) == together_rows
 
 
 class OfTheFirst(Gallery):
@@ -132,16 +139,15 @@ class OfTheFirst(Gallery):
         return super().apply(batch)
 
 
-async def test_a_batch_in_which_nothing_concerns_a_projection_is_not_put_to_it(settings: Settings) -> None:
+async def test_a_batch_in_which_nothing_concerns_a_projection_is_not_put_to_it(migrated: Settings) -> None:
     story = Story("c")
     (answer,) = story.ask("How many legs has a spider?", "sim/text", start="Spiders")
     answer.begin().text("Eight.")
     records = _records(story)
     # The first two open a turn, which concerns every projection.
     opening, rest = records[:2], records[2:]
-    upgrade(settings)
-    async with connected(settings) as connection:
-        checkpoint = await take(connection, OfTheFirst(), LogHead("conversation-events", 0, 0, 1000, "aaaa"))
+    async with connected(migrated) as connection:
+        checkpoint = await take(connection, OfTheFirst(), HEAD)
         applied = await apply_batch(connection, OfTheFirst(), checkpoint, opening)
         applied = await apply_batch(connection, OfTheFirst(), applied.checkpoint, rest)
     assert applied.refusal is None
