@@ -125,7 +125,7 @@ async def rate(services: Services, owner: str, conversation_id: str, turn_id: st
         raise ApiError(400, "not_in_turn", f"The turn has no response {strangers[0][:100]}.")
     data = RateAnswer(best_response_id=rating.best_response_id, thumbs=rating.thumbs, note=rating.note)
     offset = await send(services, owner, conversation_id, data, turn_id=turn_id)
-    return await told(services, channel, {AnswerRated.__name__: offset}, ("model_stats",))
+    return await told(services, channel, {AnswerRated.__name__: offset}, ("model_stats", "turn_notes"))
 
 
 async def told(

@@ -15,6 +15,9 @@ _RATED = """
     SELECT turn_id, response_id, won, thumbs_up, thumbs_down FROM answer_ratings
     WHERE turn_id = ANY(%(turns)s) AND owner_id = %(owner)s AND won + thumbs_up + thumbs_down > 0
 """
+_NOTES = """
+    SELECT turn_id, note FROM turn_notes WHERE turn_id = ANY(%(turns)s) AND owner_id = %(owner)s AND note IS NOT NULL
+"""
 _MISSING = """
     SELECT media_id, response_id, media_type AS type, status, reason, message FROM media_objects
     WHERE turn_id = ANY(%(turns)s) AND owner_id = %(owner)s AND status NOT IN ('stored', 'generating', 'uploading')
@@ -27,8 +30,9 @@ async def add_remarks(connection: AsyncConnection[Any], owner: str, turns: list[
     values = {"turns": [turn["turn_id"] for turn in turns], "owner": owner}
     async with connection.cursor(row_factory=dict_row) as rows:
         rated = await (await rows.execute(_RATED, values)).fetchall()
+        notes = await (await rows.execute(_NOTES, values)).fetchall()
         missing = await (await rows.execute(_MISSING, values)).fetchall()
-    ratings = ratings_of(rated)
+    ratings = ratings_of(rated, notes)
     by_message: dict[str, list[Row]] = {}
     for row in missing:
         told = row | {"message": explained(row)}
@@ -39,11 +43,17 @@ async def add_remarks(connection: AsyncConnection[Any], owner: str, turns: list[
             message["missing_media"] = by_message.get(message["message_id"], [])
 
 
-def ratings_of(rows: Iterable[Row]) -> dict[str, Row]:
+def ratings_of(rows: Iterable[Row], notes: Iterable[Row]) -> dict[str, Row]:
     """By turn, as `PUT …/rating` takes them."""
     found: dict[str, Row] = {}
+
+    def of(turn_id: str) -> Row:
+        return found.setdefault(turn_id, {"best_response_id": None, "thumbs": {}, "note": None})
+
+    for row in notes:
+        of(row["turn_id"])["note"] = row["note"]
     for row in rows:
-        rating = found.setdefault(row["turn_id"], {"best_response_id": None, "thumbs": {}})
+        rating = of(row["turn_id"])
         if row["won"]:
             rating["best_response_id"] = row["response_id"]
         if row["thumbs_up"] or row["thumbs_down"]:

@@ -11,6 +11,7 @@ from polylogue.projections.model_stats import ModelStats
 from polylogue.projections.protocol import Projection
 from polylogue.projections.quotas import QuotaUse
 from polylogue.projections.search import Search
+from polylogue.projections.turn_notes import TurnNotes
 
 PROJECTIONS: tuple[Projection, ...] = (
     Conversations(),
@@ -18,6 +19,7 @@ PROJECTIONS: tuple[Projection, ...] = (
     MediaObjects(),
     MediaUsageDaily(),
     ModelStats(),
+    TurnNotes(),
     Search(),
     Gallery(),
     QuotaUse(),

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
-from tests.browser.steps import answer, ask, choose, wait_for
+from tests.browser.steps import answer, answered, ask, choose, visit, wait_for
 from tests.support.whole_run import Address
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
@@ -44,9 +44,21 @@ def test_what_was_judged_is_still_judged_after_a_reload(page: Page) -> None:
     expect(best).to_have_attribute("aria-pressed", "true")
     down.click()
     expect(down).to_have_attribute("aria-pressed", "true")
+    page.get_by_role("button", name="Write a note").click()
+    page.get_by_role("textbox", name="Note on these answers").fill("The other one only thinks aloud.")
+    page.get_by_role("button", name="Save note").click()
+    note = page.get_by_text("The other one only thinks aloud.")
+    expect(note).to_be_visible()
     page.reload()
     expect(best).to_have_attribute("aria-pressed", "true")
     expect(down).to_have_attribute("aria-pressed", "true")
+    expect(note).to_be_visible()
+    best.click()
+    expect(best).to_have_attribute("aria-pressed", "false")
+    page.reload()
+    expect(down).to_have_attribute("aria-pressed", "true")
+    expect(best).to_have_attribute("aria-pressed", "false")
+    expect(note).to_be_visible()
 
 
 def test_blind_hides_the_names_until_the_best_is_chosen(page: Page) -> None:
@@ -129,6 +141,25 @@ def test_a_deleted_picture_is_gone_from_answer_and_gallery_and_says_so(page: Pag
     expect(painter.get_by_text("Picture was deleted")).to_be_visible()
     page.reload()
     expect(painter.get_by_text("Picture was deleted")).to_be_visible()
+
+
+def test_a_picture_deleted_in_the_gallery_is_gone_there_and_from_its_answer(
+    page: Page, whole: Address
+) -> None:
+    identity = answered(whole, "Draw something for the gallery", "sim/painter")
+    visit(page, "/gallery")
+    tiles = page.locator(".gallery li").filter(has=page.locator(f'a[href="/c/{identity}"]'))
+    expect(tiles).to_have_count(1)
+    tiles.get_by_role("button", name="Delete picture").click()
+    question = tiles.get_by_role("alertdialog", name="Delete this picture")
+    page.keyboard.press("Escape")
+    expect(question).to_have_count(0)
+    expect(tiles.get_by_role("button", name="Delete picture")).to_be_focused()
+    page.keyboard.press("Enter")
+    question.get_by_role("button", name="Delete", exact=True).click()
+    expect(tiles).to_have_count(0)
+    visit(page, f"/c/{identity}")
+    expect(answer(page, "sim/painter").get_by_text("Picture was deleted")).to_be_visible()
 
 
 def test_an_enlarged_picture_is_paged_and_downloaded(page: Page, tmp_path: Path) -> None:

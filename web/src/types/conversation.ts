@@ -74,6 +74,7 @@ export interface ConversationMessage {
 export interface Rating {
   best_response_id?: string | null;
   thumbs?: Record<string, "up" | "down">;
+  note?: string | null;
 }
 
 export interface ConversationTurn {

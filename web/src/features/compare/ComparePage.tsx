@@ -20,6 +20,7 @@ import { FirstVisit } from "./FirstVisit";
 import { PromptBox, type Draft } from "./PromptBox";
 import { TurnView } from "./TurnView";
 import { useConversation } from "./useConversation";
+import { problemOf } from "../../components/ui/problem";
 import { useKept } from "../../components/ui/useKept";
 
 export function ComparePage() {
@@ -46,7 +47,7 @@ export function ComparePage() {
     try {
       await work();
     } catch (error) {
-      setSaid(error instanceof Error ? error.message : "That did not work; try again.");
+      setSaid(problemOf(error));
     }
   }
 
@@ -134,6 +135,7 @@ export function ComparePage() {
       setModels(turn.answers.map((answer) => answer.model));
     },
     onAdd: (turn: Turn, added: string[]) => void shown.ask(`${at(turn)}/models`, { models: added }, { onto: turn }),
+    onNote: (turn: Turn, note: string | null) => void attempt(() => judge(turn, (known) => ({ ...known, note }))),
     onStopAll: () => stop(),
   });
 

@@ -3,6 +3,7 @@ import { memo, useRef, useState, type CSSProperties, type KeyboardEvent, type Po
 import type { Rating } from "../../types/conversation";
 import { ended, type Answer, type Turn } from "../../state/turn";
 import { AnswerCard, type AnswerActions } from "./AnswerCard";
+import { RatingNote } from "./RatingNote";
 import { AddModel } from "./AddModel";
 import "./compare.css";
 
@@ -14,6 +15,7 @@ interface Props {
   actions: AnswerActions;
   onEdit?: (turn: Turn) => void;
   onAdd?: (turn: Turn, models: string[]) => void;
+  onNote?: (turn: Turn, note: string | null) => void;
   onStopAll?: () => void;
 }
 
@@ -22,7 +24,7 @@ const USUAL_PX = 352; // the design's --column
 const STEP_PX = 32;
 
 /** Drawn anew only when its own turn has changed: a conversation has many that are over. */
-export const TurnView = memo(function TurnView({ turn, rating, blind, busy, actions, onEdit, onAdd, onStopAll }: Props) {
+export const TurnView = memo(function TurnView({ turn, rating, blind, busy, actions, onEdit, onAdd, onNote, onStopAll }: Props) {
   const [tab, setTab] = useState(0);
   const [widths, setWidths] = useState<Record<string, number>>({});
   const best = rating?.best_response_id ?? null;
@@ -95,6 +97,7 @@ export const TurnView = memo(function TurnView({ turn, rating, blind, busy, acti
           </div>
         ))}
       </div>
+      {!running && onNote && <RatingNote note={rating?.note ?? null} onNote={(note) => onNote(turn, note)} />}
       {!running && onAdd && (
         <AddModel known={turn.answers.map((answer) => answer.model)} disabled={busy} onAdd={(models) => onAdd(turn, models)} />
       )}
