@@ -9,7 +9,7 @@ LOCK_FLAGS := --universal --generate-hashes --no-annotate --no-header --no-emit-
 
 WEB_SOURCES := $(shell git ls-files -co --exclude-standard web 2>/dev/null)
 
-.PHONY: help run stop web web-check chromium screenshots test lint format types unit stack-tests faults bench lock clean
+.PHONY: help run stop web web-check chromium firefox nginx screenshots test lint format types unit stack-tests faults bench lock clean
 
 help: ## List every target
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -31,10 +31,18 @@ chromium: ## Install Debian's Chromium where the tests need it, or say how
 	@command -v chromium >/dev/null || { if [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq chromium >/dev/null; \
 	  else echo "Chromium is missing; run: sudo apt-get install chromium"; exit 1; fi; }
 
+firefox: ## Install Debian's Firefox where the tests need it, or say how
+	@command -v firefox-esr >/dev/null || { if [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq firefox-esr >/dev/null; \
+	  else echo "Firefox is missing; run: sudo apt-get install firefox-esr"; exit 1; fi; }
+
+nginx: ## Install Debian's nginx where the tests need it, or say how
+	@PATH="$$PATH:/usr/sbin" command -v nginx >/dev/null || { if [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq nginx-light >/dev/null; \
+	  else echo "nginx is missing; run: sudo apt-get install nginx-light"; exit 1; fi; }
+
 screenshots: $(VENV)/.dev chromium ## Take the pictures of docs/user-guide.md from what `make run` serves (URL=http://… names another)
 	@$(BIN)/python -m tests.browser.screenshots $(if $(URL),--url $(URL))
 
-test: lint types web web-check chromium ## Lint, types, and every test on the real stack
+test: lint types web web-check chromium firefox nginx ## Lint, types, and every test on the real stack
 	@$(BIN)/python -m pytest
 
 lint: $(VENV)/.dev ## Ruff and the import rules

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
+from pathlib import Path
 
 from fastapi import FastAPI
 
@@ -35,23 +36,32 @@ from polylogue.api.caching import EntityTags
 from polylogue.api.compression import Compression
 from polylogue.api.contract import describe
 from polylogue.api.errors import add_error_answers
+from polylogue.api.metrics import Metrics
 from polylogue.api.openai import routes as openai
 from polylogue.api.services import running_services
 from polylogue.api.trace import Trace
 from polylogue.api.web_ui import WebUi, built_ui
+from polylogue.api.worker_counts import WorkerCounts
 from polylogue.infra.settings import Settings
 
 
-def create_app(settings: Settings, operator: admin.ProjectionOperator | None = None) -> FastAPI:
-    """`app.state.services` is a `Services` between the start and the end of the app's lifespan."""
+def create_app(
+    settings: Settings, operator: admin.ProjectionOperator | None = None, worker: Path | None = None
+) -> FastAPI:
+    """`app.state.services` is a `Services` between the start and the end of the app's lifespan.
 
-    access = Access(settings)
+    `worker`: the socket on which this one of several processes tells the others what it has counted.
+    """
+
+    access, metrics = Access(settings), Metrics()
+    counts = WorkerCounts(metrics.registry, worker) if worker else None
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with access.running(), running_services(settings) as services:
+        async with access.running(), running_services(settings, metrics) as services:
             app.state.services = services
-            yield
+            async with counts.told() if counts else nullcontext():
+                yield
 
     app = FastAPI(
         title="Polylogue",
@@ -63,6 +73,8 @@ def create_app(settings: Settings, operator: admin.ProjectionOperator | None = N
     )
     app.state.operator = operator
     app.state.access = access
+    app.state.metrics = metrics
+    app.state.counts = counts
     add_error_answers(app)
     app.include_router(health.router)
     for routes in (
@@ -92,7 +104,7 @@ def create_app(settings: Settings, operator: admin.ProjectionOperator | None = N
     app.add_middleware(EntityTags, url_life_s=settings.media_url_life_s)
     app.add_middleware(Compression)
     app.add_middleware(BodyLimit, most_bytes=most_body_bytes(settings))
-    app.add_middleware(Guard, access=access)
+    app.add_middleware(Guard, access=access, metrics=metrics)
     add_cors(app, access.allowed_origins)
     app.add_middleware(Trace)
     return app

@@ -38,7 +38,8 @@ class Downloads:
 class ByteStream(Response):
     """Sends `first` and then the pieces, and gives the place back however this ends.
 
-    A source that fails in the middle cuts the connection: the client sees that the file is not whole.
+    A source that fails in the middle cuts the connection, and so does the end of the key that opened it: the client
+    sees that the file is not whole.
     """
 
     def __init__(
@@ -54,7 +55,6 @@ class ByteStream(Response):
         if "content-length" not in {name.lower() for name in headers}:
             del self.headers["content-length"]
         self._first, self._pieces, self._downloads = first, pieces, downloads
-        self._gone = False
 
     async def __call__(
         self,
@@ -62,30 +62,34 @@ class ByteStream(Response):
         receive: Receive,
         send: Send,
     ) -> None:
-        gone = asyncio.create_task(self._until_gone(receive))
+        gone = asyncio.create_task(_until_gone(receive))
+        sending = asyncio.create_task(self._send(send))
         try:
-            await send(
-                {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
-            )
-            await _write(send, self._first)
-            async for piece in self._pieces.rest():
-                if self._gone:
-                    return
-                await _write(send, piece)
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
+            # Also while the client takes nothing, or the storage gives nothing.
+            await asyncio.wait({gone, sending}, return_when=asyncio.FIRST_COMPLETED)
+            if sending.done():
+                await sending
         except TimeoutError:
             return  # nobody is there to be told; the connection goes with the request
         except (ObjectMissingError, StorageUnavailableError) as error:
             log.warning("a download was cut off", error=type(error).__name__)
         finally:
             gone.cancel()
+            sending.cancel()
             self._pieces.close()
             self._downloads.give_back()
 
-    async def _until_gone(self, receive: Receive) -> None:
-        while (await receive())["type"] != "http.disconnect":
-            pass
-        self._gone = True
+    async def _send(self, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        await _write(send, self._first)
+        async for piece in self._pieces.rest():
+            await _write(send, piece)
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _until_gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 async def _write(send: Send, piece: bytes) -> None:

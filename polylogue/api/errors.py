@@ -74,8 +74,9 @@ def _in_the_callers_form(answers: Answers) -> Answers:
     return answered
 
 
-async def _api_error(_: Request, error: Exception) -> JSONResponse:
+async def _api_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, ApiError)
+    request.app.state.metrics.refused(error.status, error.code)
     response = answer(error.status, error.code, error.detail, **error.more)
     if error.retry_after_s is not None:
         response.headers["Retry-After"] = str(error.retry_after_s)

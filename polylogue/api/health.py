@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from polylogue import __version__
 from polylogue.api.compare_stream import Working
+from polylogue.api.worker_counts import WorkerCounts
 
 router = APIRouter(tags=["health"])
 
@@ -28,6 +29,8 @@ async def readyz(services: Working) -> JSONResponse:
 
 
 @router.get("/metrics")
-async def metrics(services: Working) -> Response:
-    """Prometheus' text form."""
-    return Response(generate_latest(services.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+async def metrics(services: Working, request: Request) -> Response:
+    """Prometheus' text form; of all processes that share this port, each with its `worker`."""
+    counts: WorkerCounts | None = request.app.state.counts
+    registry = await counts.of_all() if counts else services.metrics.registry
+    return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)

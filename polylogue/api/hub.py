@@ -225,6 +225,12 @@ class Hub:
             elif now - channel.idle_since > IDLE_S:
                 del self._channels[key]
 
+    async def wind_down(self) -> None:
+        """Nobody is taken any more, and every subscriber is sent off with a cursor, some a moment later than others."""
+        self.stopping = True
+        await self.live.send_off()
+        self.stop()
+
     def stop(self) -> None:
         """Every subscriber is sent off with a cursor."""
         self.stopping = True

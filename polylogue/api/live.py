@@ -12,12 +12,17 @@ import os
 import random
 from collections import deque
 from collections.abc import Callable
+from math import ceil
 from typing import Literal, Protocol
 
 from polylogue.api.connection import Connection
 from polylogue.api.window import KEEPALIVE, Form, Window
 
 MOST_BEHIND_BYTES = 1024 * 1024  # what a reader's socket has not taken, until it is cut off
+# Whoever stops sends its readers off so many at once and not all: they come back to processes that have others.
+SENT_OFF_AT_ONCE = 25
+SEND_OFF_PAUSE_S = 0.05
+SEND_OFF_S = 3.0  # for all of them, however many; the process has ten seconds to end
 LINGER_S = 10.0  # for the last bytes to one who does not read them
 GONE_S = 60.0  # a socket that takes nothing for so long has nobody behind it
 END = b"0\r\n\r\n"
@@ -266,6 +271,17 @@ class LiveStreams:
         if audience is None:
             audience = subscription.audiences[key] = Audience(*key, subscription.window.end)
         return audience
+
+    async def send_off(self) -> None:
+        """Tells every stream to come back, some later than others; meanwhile the others are served."""
+        streams = [stream for slot in self._slots for stream in slot]
+        random.shuffle(streams)
+        at_once = max(SENT_OFF_AT_ONCE, ceil(len(streams) * SEND_OFF_PAUSE_S / SEND_OFF_S))
+        for first in range(0, len(streams), at_once):
+            if first:
+                await asyncio.sleep(SEND_OFF_PAUSE_S)
+            for stream in streams[first : first + at_once]:
+                stream.cut("shutdown")
 
     def stop(self) -> None:
         for slot in self._slots:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+REFUSALS = frozenset({401, 402, 403, 429})
+
 
 class Metrics:
     def __init__(self) -> None:
@@ -22,13 +24,19 @@ class Metrics:
         )
         self.resumes = Counter(
             "polylogue_api_streams_begun",
-            "Streams by how they began: at the start, after a cursor, with a snapshot, over already, or refused.",
+            "Streams by how they began: `start`, `cursor`, `snapshot`, `over`, or the code of what was wrong with the cursor.",
             ["outcome"],
             registry=self.registry,
         )
         self.window_hits = Counter(
             "polylogue_api_window_hits",
             "Streams that began without a read of the log.",
+            registry=self.registry,
+        )
+        self.refusals = Counter(
+            "polylogue_api_refusals",
+            "Requests that were not let in or were too many, by status and code.",
+            ["status", "code"],
             registry=self.registry,
         )
         self.bytes = Counter(
@@ -52,6 +60,11 @@ class Metrics:
         self.commands = Counter(
             "polylogue_api_commands", "Commands by what became of them.", ["outcome"], registry=self.registry
         )
+
+    def refused(self, status: int, code: str) -> None:
+        """Counts it where it says something of the caller's key, money or haste."""
+        if status in REFUSALS:
+            self.refusals.labels(str(status), code).inc()
 
     def delivered(self, frames: int, size: int) -> None:
         self.frames.inc(frames)

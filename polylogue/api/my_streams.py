@@ -17,6 +17,7 @@ from polylogue.api.places import locate
 from polylogue.api.principal import Asking
 from polylogue.api.services import Services
 from polylogue.api.sse import HEADERS, EventStream
+from polylogue.api.streams import counting_refusals
 from polylogue.api.subscription import gap
 from polylogue.api.vector import OtherLogError, Stand, Vector, logs_digest, parse, written
 
@@ -42,23 +43,26 @@ async def mine(
 ) -> Response:
     """Standard SSE from `Last-Event-ID` (which wins), `after`, or now. Its ids are of this stream only; the `id` in a
     frame is that of its conversation's stream. Stays open; new conversations appear by themselves."""
-    vector = await _vector(services, last_event_id or after)
-    feed = await _feed(services, asking.owner)
-    reading = OwnerReading(
-        services.hub,
-        feed,
-        content=content,
-        keepalive_s=services.settings.sse_keepalive_s,
-        sent=services.metrics.frames.inc,
-    )
-    with reading:
-        try:
-            await reading.prepare(vector)
-        except (LogTruncatedError, TooFarError) as error:
-            return _behind(services, feed, error, as_frame=errors == "frame")
+    metrics = services.metrics
+    with counting_refusals(metrics):
+        vector = await _vector(services, last_event_id or after)
+        feed = await _feed(services, asking.owner)
+        reading = OwnerReading(
+            services.hub,
+            feed,
+            content=content,
+            keepalive_s=services.settings.sse_keepalive_s,
+            sent=metrics.frames.inc,
+        )
+        with reading:
+            try:
+                await reading.prepare(vector)
+            except (LogTruncatedError, TooFarError) as error:
+                return _behind(services, feed, error, as_frame=errors == "frame")
+    metrics.resumes.labels("cursor" if vector else "start").inc()
     # An id without data is kept by readers, who then know where they began.
     preamble = retry_hint() + b"id: " + reading.last_id.encode() + b"\n\n"
-    return EventStream(reading, services.metrics, preamble=preamble)
+    return EventStream(reading, metrics, preamble=preamble)
 
 
 async def _feed(services: Services, owner: str) -> OwnerFeed:
@@ -110,12 +114,14 @@ def _behind(
 ) -> Response:
     now: Vector = feed.vector()
     resume = written(now, logs_digest(services.hub.log_ids))
-    if as_frame:
-        return Response(
-            gap("", "retention", resume, "events"), media_type="text/event-stream", headers=HEADERS
+    code, what = (
+        ("retention", "The log no longer holds what the cursor asks for")
+        if isinstance(error, LogTruncatedError)
+        else ("too_far_behind", "Too much has happened since the cursor")
+    )
+    if not as_frame:
+        raise ApiError(
+            410, code, f"{what}; read the list again and go on from resume_from.", resume_from=resume
         )
-    if isinstance(error, LogTruncatedError):
-        sentence = "The log no longer holds what the cursor asks for; read the list again and go on from resume_from."
-        raise ApiError(410, "retention", sentence, resume_from=resume)
-    sentence = "Too much has happened since the cursor; read the list again and go on from resume_from."
-    raise ApiError(410, "too_far_behind", sentence, resume_from=resume)
+    services.metrics.resumes.labels(code).inc()
+    return Response(gap("", "retention", resume, "events"), media_type="text/event-stream", headers=HEADERS)

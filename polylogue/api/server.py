@@ -6,8 +6,10 @@ import asyncio
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import uvicorn
+from fastapi import FastAPI
 
 from polylogue.api.admin import ProjectionOperator
 from polylogue.api.app import create_app
@@ -20,6 +22,7 @@ from polylogue.media.urls_cloudfront import private_key
 
 GRACE_S = 4  # streams end at once; ordinary requests get this long
 BACKLOG = 2048
+IDLE_S = 75  # between two requests of a connection; proxies that keep theirs must give them up sooner
 
 log = get_logger("polylogue.api")
 
@@ -28,10 +31,15 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.up = asyncio.Event()
+        self.closed = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self.up.set()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self.closed.set()  # who waits for it comes when uvicorn waits for the first time, and has closed the port
+        await super().shutdown(sockets)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -45,10 +53,11 @@ async def serve(
     *,
     listening: asyncio.Future[int] | None = None,
     operator: ProjectionOperator | None = None,
-    shared: bool = False,
+    worker: Path | None = None,
 ) -> None:
     """Serves until `stop`; `listening` is told the port, and `operator` looks after the projections for
-    administrators; with `shared` other processes listen on the same port. Open streams are sent off with a cursor.
+    administrators. With `worker`, a socket's path, other processes listen on the same port, and have theirs beside it.
+    Open streams are sent off with a cursor.
 
     Raises SettingsError where the address cannot be had, and whatever ended the tail.
     """
@@ -58,22 +67,9 @@ async def serve(
         private_key(
             settings
         )  # a bad one ends the process with a sentence, and not the first reader's request
-    listener = _listen(settings, shared=shared)
-    app = create_app(settings, operator)
-    server = _Server(
-        uvicorn.Config(
-            app,
-            http=impatient(settings),
-            ws="none",
-            lifespan="on",
-            log_config=None,
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=GRACE_S,
-            timeout_keep_alive=75,
-        )
-    )
+    listener = _listen(settings, shared=worker is not None)
+    app = create_app(settings, operator, worker)
+    server = _Server(config_of(app, settings))
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     up = asyncio.create_task(server.up.wait())
     stopping = asyncio.create_task(stop.wait())
@@ -90,8 +86,13 @@ async def serve(
         tail = app.state.services.tail
         await asyncio.wait({stopping, serving, tail}, return_when=asyncio.FIRST_COMPLETED)
         failure = tail.exception() if tail.done() and not tail.cancelled() else None
-        app.state.services.hub.stop()
         server.should_exit = True
+        # Whoever is sent off must not come back here: EventSource gives up where it is told 503.
+        closed = asyncio.create_task(server.closed.wait())
+        await asyncio.wait({closed, serving}, return_when=asyncio.FIRST_COMPLETED)
+        closed.cancel()
+        hub = app.state.services.hub
+        await hub.wind_down() if failure is None else hub.stop()
         await serving
         if failure is not None:
             raise failure
@@ -102,6 +103,22 @@ async def serve(
             server.should_exit = True
             await serving
         listener.close()
+
+
+def config_of(app: FastAPI, settings: Settings) -> uvicorn.Config:
+    """Of uvicorn. Its protocol is ours whatever else is installed: streams are written past its layers."""
+    return uvicorn.Config(
+        app,
+        http=impatient(settings),
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE_S,
+        timeout_keep_alive=IDLE_S,
+    )
 
 
 def _listen(settings: Settings, *, shared: bool) -> socket.socket:

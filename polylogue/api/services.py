@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 import psycopg
 import psycopg_pool
@@ -20,6 +21,7 @@ from polylogue.api.command_log import CommandLog, KafkaAwayError
 from polylogue.api.framing import UrlFor
 from polylogue.api.gateway_models import GatewayModels
 from polylogue.api.hub import Hub
+from polylogue.api.log_names import log_names, remembered_by_tables
 from polylogue.api.metrics import Metrics
 from polylogue.api.places import Places, locate
 from polylogue.api.submissions import Pool
@@ -127,10 +129,9 @@ def media_urls(settings: Settings) -> UrlFor:
 
 
 @asynccontextmanager
-async def running_services(settings: Settings) -> AsyncIterator[Services]:
+async def running_services(settings: Settings, metrics: Metrics) -> AsyncIterator[Services]:
     """Starts without waiting for any server: what is not there yet is said by /readyz."""
     quotas = quotas_of(settings)
-    metrics = Metrics()
     topic = topic_name(settings, CONVERSATION_EVENTS)
     readers = LogReaders(settings, topic)
     url_for = media_urls(settings)
@@ -172,8 +173,9 @@ async def running_services(settings: Settings) -> AsyncIterator[Services]:
     def explain(what: str | None) -> None:
         services.tail_waits_for = what
 
+    names = partial(log_names, topic, readers, remembered_by_tables(pool))
     await services.pool.open(wait=False)
-    services.tail = asyncio.create_task(run_tail(settings, topic, hub, readers, explain))
+    services.tail = asyncio.create_task(run_tail(settings, topic, hub, names, explain))
     sweep = asyncio.create_task(_evict(hub))
     keeping = asyncio.create_task(hub.live.keep_alive(settings.sse_keepalive_s))
     forgetting = asyncio.create_task(_forget(services.pool))

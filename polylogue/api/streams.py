@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from fastapi.responses import Response
 
@@ -13,6 +15,7 @@ from polylogue.api.cursor import Cursor, CursorError
 from polylogue.api.errors import ApiError, not_found
 from polylogue.api.hub import LogTruncatedError, NotReadyError
 from polylogue.api.live import retry_hint
+from polylogue.api.metrics import Metrics
 from polylogue.api.places import ConversationPlace, locate
 from polylogue.api.projected import until_projected
 from polylogue.api.services import Services
@@ -24,6 +27,10 @@ from polylogue.api.window import Form
 
 TABLES_S = 5.0  # the projector is a moment behind the log; more means that it stands still
 SNAPSHOT_TABLES = ("conversations", "conversation_messages")
+_GONE = (
+    "What is asked for is no longer kept in the log; read the conversation again and go on from resume_from."
+)
+CURSOR_REFUSALS = frozenset({"bad_cursor", "other_log", "future_cursor", "retention", "too_far_behind"})
 _ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
 
 
@@ -117,26 +124,27 @@ async def stream(
     snapshot: bool = False,
 ) -> Response:
     """The answer to a request for events, from the cursor on."""
-    cursor = read_cursor(after)
-    place = await _shared_place(services, owner, conversation_id, turn_id)
-    try:
-        subscription = await subscribe(
-            services,
-            conversation_id,
-            place,
-            form=form,
-            after=cursor,
-            turn_id=turn_id,
-            snapshot_for=owner if snapshot else None,
-        )
-    except LogTruncatedError as error:
-        services.metrics.resumes.labels("below_retention").inc()
-        if not gap_as_frame:
-            raise
-        log_id = services.hub.log_ids[error.partition]
-        resume = str(cursors.before(log_id, error.partition, max(error.earliest, place.safe_start)))
-        body = gap(conversation_id, "retention", resume, form, turn_id=turn_id)
-        return Response(body, media_type="text/event-stream", headers=HEADERS)
+    with counting_refusals(services.metrics):
+        cursor = read_cursor(after)
+        place = await _shared_place(services, owner, conversation_id, turn_id)
+        try:
+            subscription = await subscribe(
+                services,
+                conversation_id,
+                place,
+                form=form,
+                after=cursor,
+                turn_id=turn_id,
+                snapshot_for=owner if snapshot else None,
+            )
+        except LogTruncatedError as error:
+            log_id = services.hub.log_ids[error.partition]
+            resume = str(cursors.before(log_id, error.partition, max(error.earliest, place.safe_start)))
+            if not gap_as_frame:
+                raise ApiError(410, "retention", _GONE, resume_from=resume) from None
+            services.metrics.resumes.labels("retention").inc()
+            body = gap(conversation_id, "retention", resume, form, turn_id=turn_id)
+            return Response(body, media_type="text/event-stream", headers=HEADERS)
     headers = {"X-Conversation-Id": conversation_id} | ({"X-Turn-Id": turn_id} if turn_id else {})
     if not subscription.read_log:
         services.metrics.window_hits.inc()
@@ -176,6 +184,17 @@ async def _begin_with_snapshot(
     )
     told = finished + [one for one in told if turn_id in (None, one.turn_id)]
     subscription.begin_with(snapshot_frames(channel.conversation_id, told, at, begin), at, sequence)
+
+
+@contextmanager
+def counting_refusals(metrics: Metrics) -> Iterator[None]:
+    """Counts streams that do not begin because of their cursor."""
+    try:
+        yield
+    except ApiError as error:
+        if error.code in CURSOR_REFUSALS:
+            metrics.resumes.labels(error.code).inc()
+        raise
 
 
 def read_cursor(text: str | None) -> Cursor | None:

@@ -10,14 +10,11 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from polylogue.api.catch_up import LogReaders
 from polylogue.api.hub import Hub
+from polylogue.api.log_names import LogNames, LogNotNamedError
 from polylogue.infra.kafka import client_options, manual_consumer
 from polylogue.infra.logs import get_logger
 from polylogue.infra.settings import Settings
-from polylogue.schemas.codec import event_codec
-from polylogue.schemas.envelope import Event
-from polylogue.schemas.events import LogCreated
 
 POLL_MS = 1000
 MOST_RECORDS = 5000  # a batch, so that the loop is given back in between
@@ -62,12 +59,12 @@ class FetchHold:
         self._since, self._fetches, self._records = now, 0, 0
 
 
-class LogNotNamedError(Exception):
-    """The topic is missing, or a partition has no LogCreated; the message says what to do."""
-
-
 async def run_tail(
-    settings: Settings, topic: str, hub: Hub, readers: LogReaders, explain: Callable[[str | None], None]
+    settings: Settings,
+    topic: str,
+    hub: Hub,
+    names: LogNames,
+    explain: Callable[[str | None], None],
 ) -> None:
     """Feeds the hub until cancelled. Tries again until it stands, and `explain`s what it waits for.
 
@@ -79,7 +76,7 @@ async def run_tail(
         try:
             try:
                 await consumer.start()
-                partitions = await _stand(settings, consumer, topic, hub, readers)
+                partitions = await _stand(settings, consumer, topic, hub, names)
             except (KafkaError, OSError, LogNotNamedError) as error:
                 explain(str(error) if isinstance(error, LogNotNamedError) else "Kafka does not answer")
                 await asyncio.sleep(RETRY_S)
@@ -101,12 +98,16 @@ async def run_tail(
 
 
 async def _stand(
-    settings: Settings, consumer: AIOKafkaConsumer, topic: str, hub: Hub, readers: LogReaders
+    settings: Settings,
+    consumer: AIOKafkaConsumer,
+    topic: str,
+    hub: Hub,
+    names: LogNames,
 ) -> list[TopicPartition]:
     if topic not in await consumer.topics():
         raise LogNotNamedError(f"the topic {topic} is missing; run: polylogue topics apply")
     count = await _partition_count(settings, topic)
-    log_ids = {number: await _log_id(topic, number, readers) for number in range(count)}
+    log_ids = await names(count)
     partitions = [TopicPartition(topic, number) for number in log_ids]
     consumer.assign(partitions)
     await consumer.seek_to_end(*partitions)
@@ -123,11 +124,3 @@ async def _partition_count(settings: Settings, topic: str) -> int:
         return len(description["partitions"])
     finally:
         await admin.close()
-
-
-async def _log_id(topic: str, partition: int, readers: LogReaders) -> str:
-    record = await readers.first_record(partition)
-    event = event_codec.decode(record.value) if record is not None else None
-    if not isinstance(event, Event) or not isinstance(event.data, LogCreated):
-        raise LogNotNamedError(f"{topic}[{partition}] has no name yet; run: polylogue topics apply")
-    return event.data.log_id

@@ -7,6 +7,7 @@ import contextlib
 import json
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from polylogue.cli.problems import Problem
@@ -41,7 +42,9 @@ class Worker:
 async def spawn(program: Program) -> Worker:
     process = await asyncio.create_subprocess_exec(*program.arguments, stdin=asyncio.subprocess.PIPE)
     assert process.stdin is not None
-    process.stdin.write(json.dumps({"environment": {}, "patience_s": STOP_S}).encode() + b"\n")
+    # Each tells its counts to the others: one port for all of them has nothing to add, and only one can have it.
+    given = {"environment": {"METRICS_PORT": "0"}, "patience_s": STOP_S}
+    process.stdin.write(json.dumps(given).encode() + b"\n")
     log.info("worker started", name=program.name, pid=process.pid)
     return Worker(process)
 
@@ -53,28 +56,33 @@ def keeping(workers: int) -> Main:
         if settings.port == 0:
             raise Problem("Workers share one port, so it must be named; 0 gives each its own.")
         supervisor = Supervisor(spawn, log.warning)
-        names = [f"api worker {number}" for number in range(1, workers + 1)]
-        for name in names:
-            supervisor.keep(
-                Program(
-                    name=name,
-                    arguments=(
-                        *(sys.executable, "-m", "polylogue.cli.main"),
-                        *("--supervised-in", str(settings.polylogue_home), "api", "--worker"),
-                        *("--host", settings.host, "--port", str(settings.port)),
-                    ),
-                    log=Path("its standard error"),
-                    patience_s=STOP_S,
-                )
-            )
-        stopping = asyncio.create_task(stop.wait())
-        try:
-            waited_for: set[asyncio.Future[Any]] = {stopping, supervisor.gave_up}
-            await asyncio.wait(waited_for, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            stopping.cancel()
-            await asyncio.gather(*(supervisor.stop(name) for name in names))
+        with TemporaryDirectory(prefix="polylogue-api-", ignore_cleanup_errors=True) as sockets:
+            programs = [
+                _program(settings, Path(sockets) / f"{number}.sock") for number in range(1, workers + 1)
+            ]
+            for program in programs:
+                supervisor.keep(program)
+            stopping = asyncio.create_task(stop.wait())
+            try:
+                waited_for: set[asyncio.Future[Any]] = {stopping, supervisor.gave_up}
+                await asyncio.wait(waited_for, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                stopping.cancel()
+                await asyncio.gather(*(supervisor.stop(program.name) for program in programs))
         if supervisor.gave_up.done():
             raise Problem(f"Stopping: {supervisor.gave_up.result()}", exit_code=1)
 
     return main
+
+
+def _program(settings: Settings, socket: Path) -> Program:
+    return Program(
+        name=f"api worker {socket.stem}",
+        arguments=(
+            *(sys.executable, "-m", "polylogue.cli.main"),
+            *("--supervised-in", str(settings.polylogue_home), "api", "--worker", str(socket)),
+            *("--host", settings.host, "--port", str(settings.port)),
+        ),
+        log=Path("its standard error"),
+        patience_s=STOP_S,
+    )

@@ -2,39 +2,51 @@
 
 from __future__ import annotations
 
+from functools import partial
 from importlib import import_module
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from polylogue.cli import child
 from polylogue.cli.problems import Problem
 
+if TYPE_CHECKING:
+    from polylogue.infra.lifecycle import Main
+
 _DATA = ("kafka_bootstrap_servers", "database_url")
 
 
-def _serve(name: str, module: str, *required: str, main: str = "serve", **overrides: object) -> None:
+def _serve(name: str, module: str, *required: str, socket: Path | None = None, **overrides: object) -> None:
     from polylogue.infra.lifecycle import run_process
     from polylogue.infra.settings import load_settings
 
     if child.supervised():
         # The servers are still starting: time enough for the imports.
-        run = getattr(import_module(module), main)
+        run = _main(module, socket)
         child.take_environment()
         settings = load_settings(**overrides)
         settings.require(*required)
     else:
         settings = load_settings(**overrides)
         settings.require(*required)
-        run = getattr(import_module(module), main)
+        run = _main(module, socket)
     run_process(name, settings, run)
+
+
+def _main(module: str, socket: Path | None) -> Main:
+    run: Main = (
+        partial(import_module(module).serve_beside, socket=socket) if socket else import_module(module).serve
+    )
+    return run
 
 
 def api(
     host: Annotated[str | None, typer.Option(help="Address to listen on [HOST].")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on [PORT].", min=0, max=65535)] = None,
     workers: Annotated[int, typer.Option(help="Processes that share the port.", min=1, max=64)] = 1,
-    worker: Annotated[bool, typer.Option(hidden=True, help="Being one of them.")] = False,
+    worker: Annotated[Path | None, typer.Option(hidden=True, help="Being one of them: its socket.")] = None,
 ) -> None:
     """Serve HTTP: takes prompts, streams answers, shows what is stored."""
     given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
@@ -47,8 +59,7 @@ def api(
         settings.require(*_DATA)
         run_process("api", settings, keeping(workers))
         return
-    main = "serve_sharing" if worker else "serve"
-    _serve("api", "polylogue.cli.projections.operator", *_DATA, main=main, **given)
+    _serve("api", "polylogue.cli.projections.operator", *_DATA, socket=worker, **given)
 
 
 def runner() -> None:

@@ -152,6 +152,9 @@ async def test_bad_cursors_and_foreign_ids_are_refused(prepared: Settings) -> No
         assert await get(last._replace(partition=(last.partition + 1) % 3)) == (409, "other_log")
         assert await get(last._replace(offset=10_000)) == (409, "future_cursor")
         assert await get(last, turn="nobody") == (404, "not_found")
+        told = (await client.get("/metrics")).text
+        for code, count in (("bad_cursor", 1), ("other_log", 2), ("future_cursor", 1)):
+            assert f'polylogue_api_streams_begun_total{{outcome="{code}"}} {count}.0' in told
         for path in ("/api/conversations/nobody", "/api/conversations/nobody/events", f"{POST}/nobody"):
             assert refusal(await client.get(path)) == (404, "not_found")
         assert refusal(await client.post("/api/conversations/nobody/cancel")) == (404, "not_found")

@@ -44,12 +44,22 @@ def answers(port: int) -> bool:
         return False
 
 
+def metrics(port: int) -> str:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+        text: bytes = answer.read()
+    return text.decode()
+
+
 @contextmanager
 def two_workers(settings: Settings, port: int) -> Iterator[subprocess.Popen[bytes]]:
     command = [sys.executable, "-m", "polylogue.cli.main", "api", "--workers", "2", "--port", str(port)]
     settings.polylogue_home.mkdir(parents=True, exist_ok=True)
     parent = subprocess.Popen(
-        command, env=environment(settings), cwd=Path(__file__).parents[2], stdin=subprocess.DEVNULL
+        # A port for metrics can be had once: it must not keep the second worker from starting.
+        command,
+        env=environment(settings, METRICS_PORT=str(free_port())),
+        cwd=Path(__file__).parents[2],
+        stdin=subprocess.DEVNULL,
     )
     try:
         wait_until(lambda: len(children(parent.pid)) == 2, "two workers", within_s=WAIT_S)
@@ -79,6 +89,11 @@ def test_a_worker_that_is_killed_is_replaced_and_sigterm_ends_all(prepared: Sett
             within_s=WAIT_S,
         )
         wait_until(lambda: answers(port), "the port answers again", within_s=WAIT_S)
+        wait_until(
+            lambda: all(f'polylogue_api_subscribers{{worker="{one}"}} 0.0' in metrics(port) for one in "12"),
+            "whichever is asked tells of both",
+            within_s=WAIT_S,
+        )
         workers = children(parent.pid)
         parent.send_signal(signal.SIGTERM)
         assert parent.wait(WAIT_S) == 0

@@ -17,13 +17,14 @@ from polylogue.api.auth.access import Access
 from polylogue.api.auth.limits import Verdict, judge
 from polylogue.api.auth.rules import Rule, is_openai, rule_for
 from polylogue.api.errors import ApiError, answer
+from polylogue.api.metrics import Metrics
 from polylogue.api.openai.errors import in_openai_form
 from polylogue.api.principal import SCOPE_KEY, Principal
 
 
 class Guard:
-    def __init__(self, app: ASGIApp, access: Access) -> None:
-        self._app, self._access = app, access
+    def __init__(self, app: ASGIApp, access: Access, metrics: Metrics) -> None:
+        self._app, self._access, self._metrics = app, access, metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -32,13 +33,13 @@ class Guard:
         try:
             asking, rule = await self._admitted(scope)
         except ApiError as error:
-            await _refusal(scope["path"], error)(scope, receive, send)
+            await self._refused(error, scope, receive, send)
             return
         except (psycopg.OperationalError, psycopg_pool.PoolTimeout, psycopg_pool.PoolClosed):
             away = ApiError(
                 503, "database_unavailable", "The database does not answer; nothing was accepted."
             )
-            await _refusal(scope["path"], away)(scope, receive, send)
+            await self._refused(away, scope, receive, send)
             return
         scope[SCOPE_KEY] = asking
         await self._limited(rule, asking, scope, receive, send)
@@ -97,12 +98,12 @@ class Guard:
             try:
                 _raise_refusal(verdict)
             except ApiError as error:
-                await _refusal(scope["path"], error, verdict)(scope, receive, send)
+                await self._refused(error, scope, receive, send, verdict)
                 return
             told = _telling(send, verdict)
             if size is None:
                 receive = _counting(receive, self._access, subjects)
-            if not holds or asking is None or not self._access.signed_in:
+            if not (holds or rule.file) or asking is None or not self._access.signed_in:
                 await self._app(scope, receive, told)
                 return
             stream = streams.add(asking.credential)
@@ -113,6 +114,12 @@ class Guard:
         finally:
             if holds:
                 ledger.close(subjects)
+
+    async def _refused(
+        self, error: ApiError, scope: Scope, receive: Receive, send: Send, verdict: Verdict | None = None
+    ) -> None:
+        self._metrics.refused(error.status, error.code)
+        await _refusal(scope["path"], error, verdict)(scope, receive, send)
 
 
 def _check_scope(asking: Principal, rule: Rule) -> None:

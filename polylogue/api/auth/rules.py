@@ -18,6 +18,8 @@ _OPEN = (
 )
 # They change nothing that is anybody's: whoever may read may ask.
 _READING_POSTS = re.compile(r"/(estimate|tickets)")
+# Files of any size: under way for as long as their reader takes.
+_FILES = re.compile(r"/conversations/[^/]+/(media\.zip|export)|/media/[^/]+/content")
 # Each holds a connection for as long as it likes.
 _STREAMS = (
     ("POST", re.compile(r"/compare-stream")),
@@ -33,11 +35,12 @@ _STREAMS = (
 
 @dataclass(frozen=True)
 class Rule:
-    """`limited`: whether it counts; `stream`: whether it holds a connection."""
+    """`limited`: whether it counts; `stream`: whether it holds a connection; `file`: whether it may take long."""
 
     need: Need
     limited: bool = True
     stream: bool = False
+    file: bool = False
 
     @property
     def takes_ticket(self) -> bool:
@@ -58,7 +61,8 @@ def rule_for(method: str, path: str) -> Rule:
         return Rule("admin")
     reads = method in _READS or (method == "POST" and _READING_POSTS.fullmatch(name) is not None)
     stream = any(method == one and form.fullmatch(name) for one, form in _STREAMS)
-    return Rule("read" if reads else "write", stream=stream)
+    file = method == "GET" and _FILES.fullmatch(name) is not None
+    return Rule("read" if reads else "write", stream=stream, file=file)
 
 
 def is_openai(path: str) -> bool:

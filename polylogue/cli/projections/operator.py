@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 from polylogue.api.admin import Order, OrderRefusedError
@@ -64,6 +65,6 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
     await serve_api(settings, stop, operator=Operator(settings))
 
 
-async def serve_sharing(settings: Settings, stop: asyncio.Event) -> None:
-    """The same as one of several processes on one port."""
-    await serve_api(settings, stop, operator=Operator(settings), shared=True)
+async def serve_beside(settings: Settings, stop: asyncio.Event, *, socket: Path) -> None:
+    """The same as one of several processes on one port, whose sockets are in one folder."""
+    await serve_api(settings, stop, operator=Operator(settings), worker=socket)
