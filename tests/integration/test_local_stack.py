@@ -11,8 +11,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import boto3
 import psutil
@@ -22,7 +24,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from polylogue.infra.local.errors import LocalStackError
-from polylogue.infra.local.stack import Endpoints, LocalStack, environment
+from polylogue.infra.local.s3 import S3
+from polylogue.infra.local.stack import Endpoints, LocalStack, environment, quiet
 
 pytestmark = pytest.mark.stack
 
@@ -37,16 +40,28 @@ class Told:
         self.lines.append(line)
 
 
+@contextmanager
+def folder() -> Iterator[Path]:
+    """Not below pytest's: each session of pytest closes that one to other users, and Postgres is one under root."""
+    with TemporaryDirectory(prefix="polylogue-stack-", ignore_cleanup_errors=True) as directory:
+        yield Path(directory)
+
+
 @pytest.fixture
-def data_dir(tmp_path: Path) -> Iterator[Path]:
-    yield tmp_path / "data"
-    LocalStack(tmp_path / "data").reset()
+def data_dir() -> Iterator[Path]:
+    with folder() as directory:
+        yield directory / "data"
+        LocalStack(directory / "data").reset()
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
+def whole() -> Iterator[LocalStack]:
     """All three servers with something in each; tests leave them running."""
-    stack = LocalStack(tmp_path_factory.mktemp("whole"))
+    with folder() as directory:
+        yield from _filled(LocalStack(directory))
+
+
+def _filled(stack: LocalStack) -> Iterator[LocalStack]:
     endpoints = stack.up()
     try:
         asyncio.run(_write_record(endpoints.kafka))
@@ -105,6 +120,13 @@ def test_second_stack_runs_beside_the_first(whole: LocalStack, data_dir: Path) -
     second.down()
     assert _processes_of(data_dir) == []
     assert {one.state for one in whole.status()} == {"running"}
+
+
+def test_a_server_of_another_data_dir_is_not_taken_for_ours(whole: LocalStack, data_dir: Path) -> None:
+    port = next(one.port for one in whole.status() if one.name == "s3")
+    assert port is not None
+    assert S3(whole.data_dir, quiet).answers(port)
+    assert not S3(data_dir, quiet).answers(port)
 
 
 def test_s3_refuses_foreign_keys_and_answers_loopback_origins_only(whole: LocalStack) -> None:
