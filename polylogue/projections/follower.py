@@ -10,6 +10,7 @@ import psycopg
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 
+from polylogue.infra.fetch_pace import FetchPace
 from polylogue.infra.logs import get_logger
 from polylogue.infra.settings import Settings
 from polylogue.infra.topics import CONVERSATION_EVENTS, topic_name
@@ -22,7 +23,7 @@ from polylogue.projections.checkpoints import (
     advance,
     take,
 )
-from polylogue.projections.group import group_consumer, lag, leave_group, report
+from polylogue.projections.group import FETCH_MAX_WAIT_MS, group_consumer, lag, leave_group, report
 from polylogue.projections.log_heads import read_heads
 from polylogue.projections.metrics import APPLIED, LAG, STOPPED
 from polylogue.projections.patience import Patience
@@ -33,6 +34,7 @@ from polylogue.projections.stops import forget_stop, remember_stop
 from polylogue.projections.versions import Skip, Version, skipped
 
 POLL_MS = 100  # records end the wait at once; this is how soon a new assignment or a stop is noticed
+QUIET_FETCH_MS = 250
 BATCH_RECORDS = 2000
 ATTEMPTS = 3  # for a record that cannot be applied, before its partition stops
 REPORT_INTERVAL_S = 1.0  # the group's offsets are for lag monitoring only
@@ -61,6 +63,7 @@ class Follower(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         self._attempts: dict[TopicPartition, int] = {}
         self._unreported: dict[TopicPartition, int] = {}
         self._next_report = 0.0
+        self._pace: FetchPace | None = None
         self._renewed = False
         self._log = log.bind(projection=projection.name, version=projection.version)
         self._postgres = Patience("postgres", stop, self._log)
@@ -96,6 +99,7 @@ class Follower(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
             await self._kafka.wait(error)
             return None
         self._kafka.over()
+        self._pace = FetchPace(consumer, time.monotonic, busy_ms=FETCH_MAX_WAIT_MS, quiet_ms=QUIET_FETCH_MS)
         return consumer
 
     def on_partitions_revoked(self, _revoked: Iterable[TopicPartition]) -> None:
@@ -136,6 +140,8 @@ class Follower(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
             return
         if batches:
             self._kafka.over()
+        if self._pace is not None:
+            self._pace.saw(len(batches))
         if not await self._apply_together(batches):
             for place, records in batches.items():
                 await self._apply(consumer, place, records)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time
 from collections.abc import Coroutine, Iterable
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
@@ -11,6 +12,7 @@ from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitio
 from aiokafka.errors import KafkaError
 
 from polylogue.infra.crash_points import crash_point
+from polylogue.infra.fetch_pace import FetchPace
 from polylogue.infra.kafka import FETCH_MAX_WAIT_MS, client_options
 from polylogue.infra.logs import get_logger
 from polylogue.infra.settings import Settings
@@ -33,6 +35,7 @@ from polylogue.streams.segments import MediaOutbox
 from polylogue.streams.titles import Titles
 
 POLL_MS = 200
+QUIET_FETCH_MS = 50  # a command behind the first one after a pause may wait for so long
 COMMIT_EVERY_S = 1.0
 RECLAIM_PAUSE_S = 1.0  # a heartbeat: time to hear of a rebalance
 HEARTBEAT_MS = 1000
@@ -127,6 +130,9 @@ class Runner(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships
             heartbeat_interval_ms=HEARTBEAT_MS,
             rebalance_timeout_ms=REBALANCE_TIMEOUT_MS,
             fetch_max_wait_ms=FETCH_MAX_WAIT_MS,
+        )
+        self._pace = FetchPace(
+            self._consumer, time.monotonic, busy_ms=FETCH_MAX_WAIT_MS, quiet_ms=QUIET_FETCH_MS
         )
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -233,6 +239,7 @@ class Runner(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships
             _log.warning("commands_unreadable", error=type(error).__name__)
             await asyncio.sleep(POLL_MS / 1000)
             return
+        self._pace.saw(len(batches))
         for place, records in batches.items():
             owned = self._owned.get(place.partition)
             for record in records:
