@@ -12,11 +12,13 @@ from aiokafka.errors import KafkaError
 
 from polylogue.api.hub import Hub
 from polylogue.api.log_names import LogNames, LogNotNamedError
-from polylogue.infra.kafka import client_options, manual_consumer
+from polylogue.infra.fetch_pace import FetchPace
+from polylogue.infra.kafka import FETCH_MAX_WAIT_MS, client_options, manual_consumer
 from polylogue.infra.logs import get_logger
 from polylogue.infra.settings import Settings
 
 POLL_MS = 1000
+QUIET_FETCH_MS = 50  # what comes behind the first event after a pause may wait for so long
 MOST_RECORDS = 5000  # a batch, so that the loop is given back in between
 RETRY_S = 1.0
 
@@ -83,16 +85,20 @@ async def run_tail(
                 continue
             explain(None)
             log.info("tail stands", topic=topic, partitions=len(partitions))
-            hold = FetchHold(consumer, asyncio.get_running_loop().time)
+            clock = asyncio.get_running_loop().time
+            hold = FetchHold(consumer, clock)
+            pace = FetchPace(consumer, clock, busy_ms=FETCH_MAX_WAIT_MS, quiet_ms=QUIET_FETCH_MS)
             while True:
                 batches = await consumer.getmany(timeout_ms=POLL_MS, max_records=MOST_RECORDS)
-                for partition, records in batches.items():
-                    hub.feed(partition.partition, records)
+                for partition, brought in batches.items():
+                    hub.feed(partition.partition, brought)
                 hub.lag = sum(
                     max(0, (consumer.highwater(one) or 0) - hub.positions[one.partition])
                     for one in partitions
                 )
-                hold.saw(sum(map(len, batches.values())))
+                records = sum(map(len, batches.values()))
+                hold.saw(records)
+                pace.saw(records)
         finally:
             await consumer.stop()
 
