@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import re
+import urllib.request
 
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.browser.steps import answer, ask, wait_for
+from tests.support.processes import wait_until
 from tests.support.whole_run import Address
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 
 TABS = 8  # more than the six connections that a browser opens to one server
+PATIENCE_S = 60.0
 
 
 def streams(whole: Address) -> int:
@@ -22,6 +26,35 @@ def streams(whole: Address) -> int:
     )
     assert found is not None
     return int(float(found[1]))
+
+
+def begin(whole: Address, model: str) -> str:
+    """Asks without a browser; returns the conversation's id as soon as there is one."""
+    asked = urllib.request.Request(
+        whole.url + "/api/v1/compare-stream",
+        data=json.dumps({"input_data": "Count, and take your time", "models": [model]}).encode(),
+        headers={"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(asked, timeout=PATIENCE_S) as answer:
+        identity: str = answer.headers["X-Conversation-Id"]
+    return identity
+
+
+def stop(whole: Address, conversation: str) -> None:
+    url = f"{whole.url}/api/v1/conversations/{conversation}/cancel"
+    urllib.request.urlopen(urllib.request.Request(url, method="POST"), timeout=PATIENCE_S).close()
+
+
+def shown(page: Page) -> str:
+    text: str = page.get_by_role("article").locator(".markdown").inner_text()
+    return " ".join(text.split())
+
+
+def said(whole: Address, conversation: str) -> str:
+    """What is stored of the one answer of a conversation."""
+    stored = whole.get(f"/api/v1/conversations/{conversation}")
+    [text] = [one["content"] for one in stored["turns"][0]["messages"] if one["role"] == "assistant"]
+    return " ".join(text.split())
 
 
 def test_eight_tabs_of_one_conversation_share_one_stream(context: BrowserContext, whole: Address) -> None:
@@ -47,14 +80,57 @@ def test_eight_tabs_of_one_conversation_share_one_stream(context: BrowserContext
     )
 
 
-def test_eight_tabs_with_a_conversation_each_still_get_their_answers(context: BrowserContext) -> None:
-    pages = [context.new_page() for _ in range(TABS)]
+def test_eight_tabs_with_a_conversation_each_share_one_stream_too(
+    context: BrowserContext, whole: Address
+) -> None:
+    """More turns than the browser opens connections, all of them running; stopped, every tab has all that was said."""
+    begun = [begin(whole, "sim/slow:tokens=2000:pace=200ms") for _ in range(TABS)]
+    before = streams(whole)
+    pages = [context.new_page() for _ in begun]
+    for page, conversation in zip(pages, begun, strict=True):
+        page.goto(f"/c/{conversation}")
     for page in pages:
-        ask(page, "Say something slowly", "sim/slow")
+        expect(page.get_by_role("article").locator(".markdown")).not_to_be_empty()
+    wait_until(lambda: streams(whole) - before == 1, "one stream", within_s=PATIENCE_S)
     # Requests still find a connection.
     assert pages[0].evaluate("() => fetch('/api/v1/models').then(answer => answer.status)") == 200
+    # The tab that reads for all is closed: the next one goes on.
+    pages.pop(0).close()
+    heard = [len(shown(page)) for page in pages]
+    wait_until(
+        lambda: all(len(shown(page)) > had for page, had in zip(pages, heard, strict=True)),
+        "more words in every tab",
+        within_s=PATIENCE_S,
+    )
+    wait_until(lambda: streams(whole) - before == 1, "one stream", within_s=PATIENCE_S)
+    for conversation in begun:
+        stop(whole, conversation)
     for page in pages:
-        wait_for(answer(page, "sim/slow"), "finished")
+        wait_for(page.get_by_role("article"), "cancelled")
+    for page, conversation in zip(pages, begun[1:], strict=True):
+        assert shown(page) == said(whole, conversation)
+
+
+def test_a_tab_that_the_browser_freezes_reads_for_the_others_no_more(
+    context: BrowserContext, whole: Address
+) -> None:
+    begun = begin(whole, "sim/slow:tokens=2000:pace=200ms")
+    first, second = context.new_page(), context.new_page()
+    before = streams(whole)
+    for page in (first, second):
+        page.goto(f"/c/{begun}")
+        expect(page.get_by_role("article").locator(".markdown")).not_to_be_empty()
+    network = context.new_cdp_session(first)
+    network.send("Page.setWebLifecycleState", {"state": "frozen"})
+    had = len(shown(second))
+    wait_until(lambda: len(shown(second)) > had + 20, "more words in the other tab", within_s=PATIENCE_S)
+    network.send("Page.setWebLifecycleState", {"state": "active"})
+    wait_until(lambda: len(shown(first)) > had + 20, "more words once it is awake", within_s=PATIENCE_S)
+    wait_until(lambda: streams(whole) - before == 1, "one stream", within_s=PATIENCE_S)
+    stop(whole, begun)
+    for page in (first, second):
+        wait_for(page.get_by_role("article"), "cancelled")
+        assert shown(page) == said(whole, begun)
 
 
 def test_a_turn_begun_in_one_tab_appears_in_the_other(context: BrowserContext) -> None:
