@@ -57,7 +57,7 @@ class OrderRequest(BaseModel):
     dry_run: bool = False
 
 
-def operator_of(request: Request, asking: Asking) -> ProjectionOperator:
+async def operator_of(request: Request, asking: Asking) -> ProjectionOperator:
     """Raises ApiError."""
     require_admin(asking)
     operator: ProjectionOperator | None = request.app.state.operator

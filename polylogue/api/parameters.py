@@ -26,7 +26,7 @@ class Period:
     last: date
 
 
-def period(
+async def period(
     from_: Annotated[
         date | None, Query(alias="from", description="The first day, in UTC; 30 days if it is not given.")
     ] = None,
@@ -51,7 +51,7 @@ def require_admin(asking: Principal) -> None:
         raise ApiError(403, "admin_only", "This needs the admin scope.")
 
 
-def whose(
+async def whose(
     asking: Asking,
     user: Name = None,
     all_users: Annotated[bool, Query(description="Everybody's numbers; needs the admin scope.")] = False,

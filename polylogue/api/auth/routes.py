@@ -19,7 +19,7 @@ from polylogue.api.principal import Asking, Principal, is_loopback
 router = APIRouter(tags=["session"])
 
 
-def access_of(request: Request) -> Access:
+async def access_of(request: Request) -> Access:
     access: Access = request.app.state.access
     return access
 
