@@ -9,8 +9,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+import pytest_asyncio
 
 from polylogue.infra.settings import Settings, load_settings
+from tests.support.processes import Simulator, simulator
 from tests.support.stack import test_stack
 
 
@@ -25,9 +27,8 @@ def stack_environment() -> Iterator[dict[str, str]]:
         yield environment
 
 
-@pytest.fixture
-def settings(stack_environment: dict[str, str], tmp_path: Path) -> Settings:
-    """Settings with a topic prefix, a schema and a bucket of the test's own. Nothing is created yet."""
+def _own_settings(stack_environment: dict[str, str], home: Path) -> Settings:
+    """With a topic prefix, a schema and a bucket of their own. Nothing is created yet."""
     name = secrets.token_hex(4)
     values = {key.lower(): value for key, value in stack_environment.items()}
     return load_settings(
@@ -36,16 +37,14 @@ def settings(stack_environment: dict[str, str], tmp_path: Path) -> Settings:
         kafka_topic_prefix=f"t{name}-",
         database_schema=f"t{name}",
         s3_media_bucket=f"t{name}-media",
-        polylogue_home=tmp_path / "home",
+        polylogue_home=home,
         kafka_session_timeout_ms=6000,
         runner_drain_s=2,
         log_level="warning",
     )
 
 
-@pytest.fixture
-async def prepared(settings: Settings) -> Settings:
-    """The same settings with topics (3 partitions for commands and events), tables and bucket made."""
+async def _prepare(settings: Settings) -> Settings:
     from polylogue.infra.topic_admin import apply_topics
     from polylogue.media.store import ensure_bucket
     from polylogue.projections.migrate import upgrade
@@ -54,6 +53,33 @@ async def prepared(settings: Settings) -> Settings:
     upgrade(settings)
     ensure_bucket(settings)
     return settings
+
+
+@pytest.fixture
+def settings(stack_environment: dict[str, str], tmp_path: Path) -> Settings:
+    """Settings with a topic prefix, a schema and a bucket of the test's own. Nothing is created yet."""
+    return _own_settings(stack_environment, tmp_path / "home")
+
+
+@pytest.fixture
+async def prepared(settings: Settings) -> Settings:
+    """The same settings with topics (3 partitions for commands and events), tables and bucket made."""
+    return await _prepare(settings)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def prepared_once(
+    stack_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Settings:
+    """As `prepared`, for all tests of a module, which tell their own rows from those of the others."""
+    return await _prepare(_own_settings(stack_environment, tmp_path_factory.mktemp("module") / "home"))
+
+
+@pytest.fixture(scope="module")
+def gateway() -> Iterator[Simulator]:
+    """The simulated gateway, one a module."""
+    with simulator() as running:
+        yield running
 
 
 def pytest_configure(config: pytest.Config) -> None:

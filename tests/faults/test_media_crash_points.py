@@ -7,7 +7,6 @@ import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -16,28 +15,17 @@ import pytest
 from polylogue.infra.crash_points import AGENT, STORE
 from polylogue.infra.settings import Settings
 from polylogue.infra.topic_admin import apply_topics
-from polylogue.infra.topics import CONVERSATION_EVENTS, MEDIA_USAGE
+from polylogue.infra.topics import MEDIA_USAGE
 from polylogue.media.bucket_contents import BucketContents
 from polylogue.media.keys import medium_prefix
 from polylogue.schemas.claims import DeleteMedia, RetryMedia
 from polylogue.schemas.clock import now_ms
 from polylogue.schemas.codec import usage_codec
 from polylogue.schemas.events import MediaFailed, MediaRenditionsStored
-from tests.support.media_agent import (
-    PARTITIONS,
-    Produced,
-    Records,
-    Runner,
-    agent,
-    agent_events_of,
-    half_done_uploads,
-    keys_in_bucket,
-    png,
-    reference,
-    runner,
-    stored_object,
-    visible,
-)
+from tests.support.bucket import half_done_uploads, keys_in_bucket, stored_object
+from tests.support.media_agent import agent
+from tests.support.media_log import Records, agent_events_of, events, visible
+from tests.support.media_runner import PARTITIONS, Produced, Runner, png, reference, runner
 
 pytestmark = pytest.mark.stack
 
@@ -66,34 +54,30 @@ class Left:
 
 
 @pytest.mark.timeout(3 * PATIENCE_S)
-async def test_an_agent_that_dies_anywhere_leaves_what_one_that_lives_would(
-    prepared: Settings, tmp_path: Path
-) -> None:
+async def test_an_agent_that_dies_anywhere_leaves_what_one_that_lives_would(prepared: Settings) -> None:
     """In chains: the next to die takes over what the last one left, so that some media meet several deaths."""
     chains = [DEATHS[number::CHAINS] for number in range(CHAINS)]
     found = await asyncio.gather(
-        *(die_one_by_one(prepared, tmp_path, number, chain) for number, chain in enumerate(chains))
+        *(die_one_by_one(prepared, number, chain) for number, chain in enumerate(chains))
     )
     assert {point: wrong for chain in found for point, wrong in chain.items() if wrong} == {}
 
 
-async def die_one_by_one(
-    prepared: Settings, folder: Path, number: int, points: list[str]
-) -> dict[str, list[str]]:
+async def die_one_by_one(prepared: Settings, number: int, points: list[str]) -> dict[str, list[str]]:
     prefix = f"{prepared.kafka_topic_prefix}{number}-"
     settings = prepared.model_copy(update={"kafka_topic_prefix": prefix, "media_validation_processes": 1})
     await apply_topics(settings, partitions=PARTITIONS)
     media: dict[str, Produced] = {}
     async with (
         runner(settings) as play,
-        Records(settings, CONVERSATION_EVENTS).open(PARTITIONS) as log,
+        events(settings) as log,
         Records(settings, MEDIA_USAGE).open(MEDIA_USAGE.partitions) as usage,
     ):
         for point in points:
             media[point] = await prepare(play, point)
-            with agent(settings, folder, crash_at=point) as victim:
-                assert await victim.ended(PATIENCE_S) == -signal.SIGKILL, f"{point}: {victim.log}"
-        with agent(settings, folder):
+            with agent(settings, crash_at=point) as victim:
+                assert await victim.ended(PATIENCE_S) == -signal.SIGKILL, f"{point}: {victim.text()}"
+        with agent(settings):
             # What stands before it in the partition is settled when it is; smaller versions may come after it.
             last = await play.produce(png(1000), requests_partition=0)
             for medium in (*media.values(), last):

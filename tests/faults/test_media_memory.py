@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
 from polylogue.infra.settings import Settings
-from polylogue.infra.topics import CONVERSATION_EVENTS
 from polylogue.schemas.events import MediaStored
 from tests.faults.test_runner_memory import watched
-from tests.support.media_agent import PARTITIONS, Records, Runner, agent, outcomes_of, png, runner
+from tests.support.media_agent import agent
+from tests.support.media_log import Records, events, outcomes_of
+from tests.support.media_runner import Runner, png, runner
 
 pytestmark = pytest.mark.stack
 
@@ -21,16 +21,16 @@ MORE_BYTES = 64 * MIB  # of a medium of 100 MB than of one of 10 MB
 
 
 async def test_a_medium_of_100_mb_takes_hardly_more_memory_than_one_of_10(
-    prepared: Settings, tmp_path: Path, record_property: Callable[[str, object], None]
+    prepared: Settings, record_property: Callable[[str, object], None]
 ) -> None:
     most = {}
-    async with runner(prepared) as play, Records(prepared, CONVERSATION_EVENTS).open(PARTITIONS) as log:
+    async with runner(prepared) as play, events(prepared) as log:
         for size_mb in (10, 100):
             # Each in a process of its own: what one has freed another need not ask for.
-            with agent(prepared, tmp_path) as process:
+            with agent(prepared) as process:
                 await process.ready()
                 await store(play, log, 1)
-                with watched(process.process.pid) as resident:
+                with watched(process.child.pid) as resident:
                     await store(play, log, size_mb)
                 most[size_mb] = resident.most
             record_property(f"resident_mib_{size_mb}", round(resident.most / MIB))

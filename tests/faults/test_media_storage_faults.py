@@ -6,29 +6,18 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Sequence
-from pathlib import Path
 
 import msgspec
 import pytest
 
 from polylogue.infra.settings import Settings
-from polylogue.infra.topics import CONVERSATION_EVENTS
 from polylogue.schemas.claims import RetryMedia
 from polylogue.schemas.clock import now_ms
 from polylogue.schemas.events import MediaFailed, MediaRetried, MediaStored
-from tests.support.media_agent import (
-    PARTITIONS,
-    Produced,
-    Records,
-    agent,
-    originals_in_bucket,
-    outcomes_of,
-    png,
-    runner,
-    stored_object,
-    visible,
-    visible_outcomes,
-)
+from tests.support.bucket import originals_in_bucket, stored_object
+from tests.support.media_agent import agent
+from tests.support.media_log import Records, events, outcomes_of, visible, visible_outcomes
+from tests.support.media_runner import Produced, png, runner
 from tests.support.s3_faults import Asked, Fault, Operation, S3Faults
 from tests.support.tcp_proxy import TcpProxy
 
@@ -72,15 +61,13 @@ class Misfortune:
         return "503" if self._dice.random() < REFUSED else None
 
 
-async def test_every_medium_is_stored_once_by_a_storage_that_fails_in_every_way(
-    prepared: Settings, tmp_path: Path
-) -> None:
+async def test_every_medium_is_stored_once_by_a_storage_that_fails_in_every_way(prepared: Settings) -> None:
     endpoint = prepared.s3_endpoint_url
     assert endpoint is not None
     misfortune = Misfortune()
     async with (
         runner(prepared) as play,
-        Records(prepared, CONVERSATION_EVENTS).open(PARTITIONS) as log,
+        events(prepared) as log,
         S3Faults(str(endpoint.host), endpoint.port or 80, misfortune) as proxy,
     ):
         media: list[Produced] = []
@@ -89,7 +76,7 @@ async def test_every_medium_is_stored_once_by_a_storage_that_fails_in_every_way(
             misfortune.plans[medium.claim.key] = list(plan)
             await play.write_claim(medium.claim, number)
             media.append(medium)
-        with agent(prepared, tmp_path, s3_endpoint_url=proxy.url):
+        with agent(prepared, s3_endpoint_url=proxy.url):
             for medium in media:
                 await outcome(log, medium)
         assert [plan for plan in misfortune.plans.values() if plan] == [], "every fault came about"
@@ -110,17 +97,17 @@ async def outcome(log: Records, medium: Produced, count: int = 1) -> object:
 
 
 @pytest.mark.timeout(OUTAGE_S + PATIENCE_S)
-async def test_every_medium_outlasts_an_outage(prepared: Settings, tmp_path: Path) -> None:
+async def test_every_medium_outlasts_an_outage(prepared: Settings) -> None:
     """Of minutes in the long variant; the watchdog's limit is far shorter, and it lets the agent wait."""
     endpoint = prepared.s3_endpoint_url
     assert endpoint is not None
     async with (
         runner(prepared) as play,
-        Records(prepared, CONVERSATION_EVENTS).open(PARTITIONS) as log,
+        events(prepared) as log,
         TcpProxy(str(endpoint.host), endpoint.port or 80) as proxy,
     ):
         url = f"http://127.0.0.1:{proxy.port}"
-        with agent(prepared, tmp_path, s3_endpoint_url=url, watchdog_s=4) as patient:
+        with agent(prepared, s3_endpoint_url=url, watchdog_s=4) as patient:
             await patient.ready()
             await proxy.cut()
             sizes = [SMALL, LARGE] * 6
@@ -135,7 +122,7 @@ async def test_every_medium_outlasts_an_outage(prepared: Settings, tmp_path: Pat
             await proxy.restore()
             for medium in media:
                 assert isinstance(await outcome(log, medium), MediaStored)
-            assert patient.process.poll() is None
+            assert patient.child.poll() is None
     for medium in media:
         assert visible_outcomes(log.records, medium.claim)[1] == 1
         assert stored_object(prepared, medium.claim.key)["data"] == medium.data
@@ -143,18 +130,18 @@ async def test_every_medium_outlasts_an_outage(prepared: Settings, tmp_path: Pat
 
 
 async def test_what_failed_in_an_outage_beyond_the_deadline_is_stored_when_it_is_tried_again(
-    prepared: Settings, tmp_path: Path
+    prepared: Settings,
 ) -> None:
     endpoint = prepared.s3_endpoint_url
     assert endpoint is not None
     async with (
         runner(prepared) as play,
-        Records(prepared, CONVERSATION_EVENTS).open(PARTITIONS) as log,
+        events(prepared) as log,
         TcpProxy(str(endpoint.host), endpoint.port or 80) as proxy,
     ):
         await proxy.cut()
         url = f"http://127.0.0.1:{proxy.port}"
-        with agent(prepared, tmp_path, s3_endpoint_url=url, media_deadline_s=2):
+        with agent(prepared, s3_endpoint_url=url, media_deadline_s=2):
             medium = await play.produce(png(LARGE))
             failed = await outcome(log, medium)
             assert isinstance(failed, MediaFailed)

@@ -6,12 +6,10 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from pathlib import Path
 
 import pytest
 
 from polylogue.infra.settings import Settings
-from polylogue.infra.topics import CONVERSATION_EVENTS
 from polylogue.media.bucket_contents import BucketContents
 from polylogue.media.keys import medium_prefix
 from polylogue.schemas.claims import DeleteMedia
@@ -19,22 +17,10 @@ from polylogue.schemas.clock import now_ms
 from polylogue.schemas.events import MediaDeleted, MediaRenditionsStored
 from polylogue.streams.sweeper_objects import ObjectRemoval
 from polylogue.streams.sweeper_plan import RemoveObjects
-from tests.support.media_agent import (
-    PARTITIONS,
-    AgentProcess,
-    Produced,
-    Records,
-    Runner,
-    agent,
-    agent_events_of,
-    keys_in_bucket,
-    png,
-    reference,
-    runner,
-    stored_object,
-    until,
-    visible,
-)
+from tests.support.bucket import keys_in_bucket, stored_object
+from tests.support.media_agent import AgentProcess, agent, until
+from tests.support.media_log import Records, agent_events_of, events, visible
+from tests.support.media_runner import Produced, Runner, png, reference, runner
 from tests.support.s3_faults import Asked, Fault, Operation, S3Faults
 
 pytestmark = pytest.mark.stack
@@ -63,33 +49,33 @@ class HoldOnce:
 @pytest.mark.parametrize("deleted", [False, True], ids=["stored", "deleted-meanwhile"])
 @pytest.mark.parametrize("held", ["part", "complete"])
 async def test_an_agent_that_wakes_up_in_mid_upload_does_no_visible_harm(
-    prepared: Settings, tmp_path: Path, held: Operation, *, deleted: bool
+    prepared: Settings, held: Operation, *, deleted: bool
 ) -> None:
     endpoint = prepared.s3_endpoint_url
     assert endpoint is not None
     hold = HoldOnce(held)
     async with (
         runner(prepared) as play,
-        Records(prepared, CONVERSATION_EVENTS).open(PARTITIONS) as log,
+        events(prepared) as log,
         S3Faults(str(endpoint.host), endpoint.port or 80, hold) as proxy,
     ):
         medium = await play.produce(png(SIZE_BYTES), requests_partition=0)
-        with agent(prepared, tmp_path, s3_endpoint_url=proxy.url) as zombie:
+        with agent(prepared, s3_endpoint_url=proxy.url) as zombie:
             async with asyncio.timeout(PATIENCE_S):
                 await hold.reached.wait()
-            zombie.process.send_signal(signal.SIGSTOP)
+            zombie.signal(signal.SIGSTOP)
             paused = asyncio.get_running_loop().time()
-            with agent(prepared, tmp_path):
+            with agent(prepared):
                 await told(log, medium, MediaRenditionsStored)
                 if deleted:
                     await play.ask(DeleteMedia(medium=reference(medium.claim)), medium.claim.media_id, 0)
                     await told(log, medium, MediaDeleted)
                 loop = asyncio.get_running_loop()
                 await until(lambda: loop.time() - paused >= PAUSE_S, PAUSE_S + PATIENCE_S)
-                zombie.process.send_signal(signal.SIGCONT)
+                zombie.signal(signal.SIGCONT)
                 proxy.release()
                 await works_again(play, log, zombie)
-                zombie.process.send_signal(signal.SIGTERM)
+                zombie.signal(signal.SIGTERM)
                 await zombie.ended(PATIENCE_S)
     shown, completed = visible(log.records, medium.claim)
     wanted = ["MediaStored", "MediaRenditionsStored", *(["MediaDeleted"] if deleted else [])]
@@ -118,7 +104,7 @@ async def works_again(play: Runner, log: Records, zombie: AgentProcess) -> None:
             media = [await play.produce(png(1000), requests_partition=number) for number in range(12)]
             for medium in media:
                 await told(log, medium, MediaRenditionsStored)
-            if any(medium.claim.media_id in zombie.log for medium in media):
+            if any(medium.claim.media_id in zombie.text() for medium in media):
                 return
 
 

@@ -3,52 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
-
-import pytest
 
 from polylogue.infra.kafka import partition_for
 from polylogue.infra.settings import Settings
-from polylogue.infra.topic_admin import apply_topics
 from polylogue.schemas.events import TextAppended
 from polylogue.streams.partition_writer import PartitionWriter
-from tests.faults.walk import all_ended, neighbour, settings_of
-from tests.support.log import PARTITIONS, Log, of_type, open_log
+from tests.faults.walk import all_ended, neighbour
+from tests.support.log import PARTITIONS, Log, of_type
 from tests.support.observer import faults_at_the_end, observe
-from tests.support.processes import Simulator, process, simulator
+from tests.support.processes import process
 
 ENDLESS = "sim/slow:pace=50ms:tokens=5000"
 
 
-@pytest.fixture(scope="module")
-def gateway() -> Iterator[Simulator]:
-    with simulator() as running:
-        yield running
-
-
-@pytest.fixture
-async def settings(stack_environment: dict[str, str], gateway: Simulator, tmp_path: Path) -> Settings:
-    made = settings_of(stack_environment, gateway.base_url, tmp_path)
-    await apply_topics(made, partitions=PARTITIONS)
-    return made
-
-
-@pytest.fixture
-async def log(settings: Settings) -> AsyncIterator[Log]:
-    async with open_log(settings) as opened:
-        yield opened
-
-
 async def test_a_runner_that_is_fenced_while_its_group_still_gives_it_the_partition_takes_it_over_again(
-    settings: Settings, log: Log
+    runner_settings: Settings, log: Log
 ) -> None:
     """As happens when a member of the last generation starts its writer late."""
-    with process("runner", settings) as runner:
+    with process("runner", runner_settings) as runner:
         turn = await log.start_turn(ENDLESS)
         await log.wait_for(turn.conversation_id, lambda seen: bool(of_type(seen, TextAppended)), "some text")
         late = PartitionWriter(
-            settings, partition_for(turn.conversation_id, PARTITIONS), on_lost=lambda _: None
+            runner_settings, partition_for(turn.conversation_id, PARTITIONS), on_lost=lambda _: None
         )
         await late.start()
         await late.close()
@@ -56,16 +32,16 @@ async def test_a_runner_that_is_fenced_while_its_group_still_gives_it_the_partit
         following = await log.start_turn("sim/text", conversation=neighbour(turn))
         await all_ended(log, following)
         assert await asyncio.to_thread(runner.stop) == 0
-    after = await observe(str(settings.kafka_bootstrap_servers), settings.kafka_topic_prefix)
+    after = await observe(str(runner_settings.kafka_bootstrap_servers), runner_settings.kafka_topic_prefix)
     assert after.outcome(f"{turn.turn_id}-1") == "interrupted"
     assert after.outcome(f"{following.turn_id}-1") == "completed"
     assert faults_at_the_end(after, {}) == []
 
 
 async def test_a_turn_that_waits_for_its_media_alone_is_in_nobodys_way_after_a_death(
-    settings: Settings, log: Log
+    runner_settings: Settings, log: Log
 ) -> None:
-    with process("runner", settings) as dying:
+    with process("runner", runner_settings) as dying:
         # Keeps the committed offset below all that follows in this partition.
         busy = await log.start_turn(ENDLESS)
         drawn = await log.start_turn("sim/painter", conversation=neighbour(busy))
@@ -79,9 +55,11 @@ async def test_a_turn_that_waits_for_its_media_alone_is_in_nobodys_way_after_a_d
         )
         dying.kill()
     waiting = await log.start_turn("sim/text", conversation=other.conversation_id)
-    with process("runner", settings):
+    with process("runner", runner_settings):
         await all_ended(log, busy, answering, waiting)
-        after = await observe(str(settings.kafka_bootstrap_servers), settings.kafka_topic_prefix)
+        after = await observe(
+            str(runner_settings.kafka_bootstrap_servers), runner_settings.kafka_topic_prefix
+        )
     assert after.outcome(f"{answering.turn_id}-1") == "interrupted"
     assert after.outcome(f"{waiting.turn_id}-1") == "completed"
     assert faults_at_the_end(after, {}) == []

@@ -20,7 +20,7 @@ from polylogue.schemas.events import ResponseCompleted, TextAppended
 from tests.faults.walk import all_committed, all_ended, settings_of
 from tests.support.log import PARTITIONS, Log, of_type, open_log
 from tests.support.observer import faults_at_the_end, faults_between, observe
-from tests.support.processes import Simulator, process, simulator, wait_until
+from tests.support.processes import Simulator, process, wait_until
 
 MIB = 1024 * 1024
 PAUSE_S = 25  # longer than a record may wait for its acknowledgement before the producer is replaced
@@ -30,12 +30,6 @@ BRIEF = "sim/text:pace=2ms"
 PAINTER = "sim/painter:pace=2ms:size=2mb"
 # The longer variant is `make faults`. A stop in good order is the mildest of the three.
 HOW = ["killed", "paused", *(["stopped"] if os.environ.get("POLYLOGUE_FAULTS") == "all" else [])]
-
-
-@pytest.fixture(scope="module")
-def gateway() -> Iterator[Simulator]:
-    with simulator() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

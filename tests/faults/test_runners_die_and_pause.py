@@ -6,41 +6,20 @@ import asyncio
 import itertools
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
 from polylogue.infra.kafka import partition_for
 from polylogue.infra.settings import Settings
-from polylogue.infra.topic_admin import apply_topics
 from polylogue.schemas.envelope import Command
 from polylogue.schemas.events import TextAppended
-from tests.faults.walk import all_committed, all_ended, neighbour, settings_of
-from tests.support.log import PARTITIONS, Log, of_type, open_log
+from tests.faults.walk import all_committed, all_ended, neighbour
+from tests.support.log import PARTITIONS, Log, of_type
 from tests.support.observer import Observation, faults_at_the_end, faults_between, observe
-from tests.support.processes import Simulator, process, simulator, wait_until
+from tests.support.processes import process, wait_until
 
 WITHIN_S = 30  # from a runner's death to the end, or the next attempt, of all that it was doing
-
-
-@pytest.fixture(scope="module")
-def gateway() -> Iterator[Simulator]:
-    with simulator() as running:
-        yield running
-
-
-@pytest.fixture
-async def settings(stack_environment: dict[str, str], gateway: Simulator, tmp_path: Path) -> Settings:
-    made = settings_of(stack_environment, gateway.base_url, tmp_path)
-    await apply_topics(made, partitions=PARTITIONS)
-    return made
-
-
-@pytest.fixture
-async def log(settings: Settings) -> AsyncIterator[Log]:
-    async with open_log(settings) as opened:
-        yield opened
 
 
 async def now(settings: Settings) -> Observation:
@@ -67,28 +46,30 @@ async def until(settings: Settings, condition: Callable[[Observation], bool], wh
 
 
 async def test_a_kill_in_the_middle_of_many_responses_leaves_none_without_an_end(
-    settings: Settings, log: Log
+    runner_settings: Settings, log: Log
 ) -> None:
     slow, silent = "sim/slow:pace=100ms:tokens=3000", "sim/text:delay=60s"
-    with process("runner", settings) as dying:
+    with process("runner", runner_settings) as dying:
         turns = [await log.start_turn(*[slow] * 12)]
         turns += [await log.start_turn(slow, silent) for _ in range(3)]
         for turn in turns:
             await speaking(log, turn, responses=12 if turn is turns[0] else 1)
-        await until(settings, lambda seen: all(map(seen.started, seen.responses())), "every response starts")
+        await until(
+            runner_settings, lambda seen: all(map(seen.started, seen.responses())), "every response starts"
+        )
         dying.kill()
-        before = await now(settings)
-    with process("runner", settings):
+        before = await now(runner_settings)
+    with process("runner", runner_settings):
         # `until` gives it the 30 seconds that are promised.
         taken = await until(
-            settings,
+            runner_settings,
             lambda seen: all(seen.end(name) or seen.started(name) > 1 for name in seen.responses()),
             "each response has ended or begun again",
         )
         for turn in turns:
             await log.cancel(turn)
         await all_ended(log, *turns)
-        after = await now(settings)
+        after = await now(runner_settings)
     spoke = [name for name in before.responses() if before.text(name)]
     assert len(spoke) == 15
     assert {taken.outcome(name) for name in spoke} == {"interrupted"}
@@ -98,7 +79,7 @@ async def test_a_kill_in_the_middle_of_many_responses_leaves_none_without_an_end
 
 
 async def test_runners_that_join_leave_and_die_under_load_end_every_response_once(
-    settings: Settings, log: Log
+    runner_settings: Settings, log: Log
 ) -> None:
     brief, long = "sim/text:pace=2ms", "sim/slow:pace=20ms:tokens=150"
     turns: list[Command] = []
@@ -113,18 +94,18 @@ async def test_runners_that_join_leave_and_die_under_load_end_every_response_onc
         turn = await log.start_turn(brief)
         turns.append(turn)
         await all_ended(log, turn)
-        await until(settings, lambda seen: len(seen.events) > count, "the log grows")
+        await until(runner_settings, lambda seen: len(seen.events) > count, "the log grows")
 
-    with process("runner", settings) as first:
+    with process("runner", runner_settings) as first:
         await taken_over(0)
         sending = asyncio.create_task(load())
-        with process("runner", settings) as second, process("runner", settings) as third:
+        with process("runner", runner_settings) as second, process("runner", runner_settings) as third:
             for joined in (second, third):
                 await asyncio.to_thread(
                     wait_until, lambda joined=joined: "partition_taken_over" in joined.text(), "it joins"
                 )
             first.kill()
-            with process("runner", settings) as fourth:
+            with process("runner", runner_settings) as fourth:
                 await asyncio.to_thread(
                     wait_until, lambda: "partition_taken_over" in fourth.text(), "it joins"
                 )
@@ -132,8 +113,8 @@ async def test_runners_that_join_leave_and_die_under_load_end_every_response_onc
                 await taken_over(0)
                 sending.cancel()
                 await all_ended(log, *turns)
-                await all_committed(settings)
-    after = await now(settings)
+                await all_committed(runner_settings)
+    after = await now(runner_settings)
     whole = {model: text for model in (brief, long) for text in [_longest(after, turns, model)]}
     assert faults_at_the_end(after, whole) == []
     outcomes = [after.outcome(name) for name in after.responses()]
@@ -155,9 +136,9 @@ def _longest(seen: Observation, turns: list[Command], model: str) -> str:
 
 @pytest.mark.parametrize("transaction", ["open", "committed"])
 async def test_a_paused_runner_is_fenced_where_both_would_write(
-    settings: Settings, log: Log, transaction: str
+    runner_settings: Settings, log: Log, transaction: str
 ) -> None:
-    with process("runner", settings) as zombie:
+    with process("runner", runner_settings) as zombie:
         turn = await log.start_turn("sim/text:delay=4s:pace=1ms")
         place = partition_for(turn.conversation_id, PARTITIONS)
         name = f"{turn.turn_id}-1"
@@ -165,14 +146,16 @@ async def test_a_paused_runner_is_fenced_where_both_would_write(
             busy = await log.start_turn("sim/slow:pace=100ms:tokens=3000", conversation=neighbour(turn))
             await speaking(log, busy, responses=1)
         else:
-            await until(settings, lambda seen: seen.started(name) == 1 and place in seen.closed, "the commit")
+            await until(
+                runner_settings, lambda seen: seen.started(name) == 1 and place in seen.closed, "the commit"
+            )
         zombie.signal(signal.SIGSTOP)
-        paused = await now(settings)
+        paused = await now(runner_settings)
         assert (place in paused.closed) == (transaction == "committed")
         assert paused.started(name) == 1
         assert not paused.text(name)
-        with process("runner", settings):
-            await until(settings, lambda seen: seen.started(name) == 2, "the successor begins again")
+        with process("runner", runner_settings):
+            await until(runner_settings, lambda seen: seen.started(name) == 2, "the successor begins again")
             zombie.signal(signal.SIGCONT)  # its model has answered meanwhile; it writes at once
             await asyncio.to_thread(
                 wait_until, lambda: "partition_lost" in zombie.text(), "the zombie notices"
@@ -180,7 +163,7 @@ async def test_a_paused_runner_is_fenced_where_both_would_write(
             if transaction == "open":
                 await all_ended(log, busy)
             await all_ended(log, turn)
-            after = await now(settings)
+            after = await now(runner_settings)
     assert after.outcome(name) == "completed"
     assert faults_at_the_end(after, {}) == []
     attempts = [event["attempt"] for event in after.events if event.get("response_id") == name]
@@ -188,25 +171,25 @@ async def test_a_paused_runner_is_fenced_where_both_would_write(
 
 
 async def test_a_partition_that_comes_back_to_a_runner_that_lost_it_unnoticed_is_taken_over_anew(
-    settings: Settings, log: Log
+    runner_settings: Settings, log: Log
 ) -> None:
-    with process("runner", settings) as paused:
+    with process("runner", runner_settings) as paused:
         turn = await log.start_turn("sim/slow:pace=20ms:tokens=5000", "sim/text:delay=60s")
         await speaking(log, turn, responses=1)
         paused.signal(signal.SIGSTOP)
-        with process("runner", settings) as meanwhile:
-            await all_interrupted(settings, f"{turn.turn_id}-1")
+        with process("runner", runner_settings) as meanwhile:
+            await all_interrupted(runner_settings, f"{turn.turn_id}-1")
             second = await log.start_turn("sim/slow:pace=20ms:tokens=5000", conversation=neighbour(turn))
             await speaking(log, second, responses=1)
-            before = await now(settings)
+            before = await now(runner_settings)
             meanwhile.kill()
         paused.signal(signal.SIGCONT)
-        await all_interrupted(settings, f"{second.turn_id}-1")
+        await all_interrupted(runner_settings, f"{second.turn_id}-1")
         await log.cancel(turn)
         third = await log.start_turn("sim/text", conversation=neighbour(turn))
         await all_ended(log, turn, third)
-        await all_committed(settings)
-        after = await now(settings)
+        await all_committed(runner_settings)
+        after = await now(runner_settings)
         assert await asyncio.to_thread(paused.stop) == 0
     assert after.outcome(f"{turn.turn_id}-2") == "cancelled"
     assert after.outcome(f"{third.turn_id}-1") == "completed"

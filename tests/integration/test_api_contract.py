@@ -30,10 +30,11 @@ from polylogue.api import changes
 from polylogue.api.app import create_app
 from polylogue.api.auth.rules import rule_for
 from polylogue.infra.settings import Settings
-from tests.integration.test_api_deletion import PAINTER, TEXT, System, running
-from tests.support.processes import Simulator, simulator
+from tests.support.processes import Simulator
+from tests.support.whole_system import PAINTER, TEXT, System, running
 
 Operation = APIOperation[Any, Any, Any, Any]
+
 
 pytestmark = [pytest.mark.stack]
 
@@ -46,12 +47,6 @@ CHECKS = [
     response_schema_conformance,
 ]
 MOST_TOLD = 700  # characters of a failure: which request, and what of the answer was not expected
-
-
-@pytest.fixture(scope="module")
-def gateway() -> Iterator[Simulator]:
-    with simulator() as running_:
-        yield running_
 
 
 @dataclass(frozen=True)

@@ -28,12 +28,11 @@ from polylogue.media.reading import ObjectReader
 from polylogue.schemas import events
 from polylogue.schemas.base import Payload
 from polylogue.schemas.envelope import Event
-from tests.support.api_server import api_server
+from tests.support.api_server import POST, api_server, code
 from tests.support.script import Script, Wire
 from tests.support.sse_client import frames
 from tests.support.tables import caught_up, projector
 
-POST = "/api/compare-stream"
 MODEL = "sim/painter"
 PICTURE = bytes(range(256)) * 8  # 2 KiB
 THUMBNAIL = b"a thumbnail"
@@ -132,10 +131,6 @@ async def stage(prepared: Settings) -> AsyncIterator[Stage]:
 async def proxy(settings: Settings, **changes: Any) -> AsyncIterator[httpx.AsyncClient]:
     async with api_server(settings.model_copy(update={"media_proxy": True} | changes)) as client:
         yield client
-
-
-def code(response: httpx.Response) -> tuple[int, str]:
-    return response.status_code, response.json()["code"]
 
 
 async def test_a_medium_tells_all_of_itself_and_its_file_is_a_redirect_away(stage: Stage) -> None:

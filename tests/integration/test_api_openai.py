@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import io
-from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,28 +12,20 @@ import httpx
 import openai
 import pytest
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
-from PIL import Image
-from pydantic import AnyHttpUrl
 
 from polylogue.infra.settings import Settings
 from tests.support.accounts import key_of, keyed
 from tests.support.api_server import api_server
-from tests.support.processes import Simulator, process, simulator
+from tests.support.media_samples import data_url, plain
+from tests.support.processes import Simulator
+from tests.support.whole_system import PAINTER, TEXT, behind, led_to
 
-TEXT = "sim/text:pace=0s"
 ENDLESS = "sim/text:pace=100ms:tokens=2000"
-PAINTER = "sim/painter:pace=0s"
 HELLO: list[Any] = [{"role": "user", "content": "Say something"}]
 PICTURE_TOKENS = 258  # what the simulator bills for each picture in a question
 PATIENCE_S = 60.0
 
 pytestmark = [pytest.mark.stack]
-
-
-def picture(colour: str = "navy") -> str:
-    output = io.BytesIO()
-    Image.new("RGB", (64, 48), colour).save(output, "PNG")
-    return "data:image/png;base64," + base64.b64encode(output.getvalue()).decode()
 
 
 def shown(url: str) -> dict[str, Any]:
@@ -77,21 +67,17 @@ class System:
                 await asyncio.sleep(0.05)
 
 
-@pytest.fixture(scope="module")
-def gateway() -> Iterator[Simulator]:
-    with simulator() as running:
-        yield running
-
-
 @asynccontextmanager
 async def running(settings: Settings, gateway: Simulator) -> AsyncIterator[System]:
-    mine = settings.model_copy(update={"openrouter_base_url": AnyHttpUrl(gateway.base_url)})
-    with ExitStack() as stack:
-        for name in ("runner", "media-agent", "projector"):
-            stack.enter_context(process(name, mine))
-        inline = mine.model_copy(update={"openai_media": "data"})
-        async with api_server(mine) as http, api_server(inline) as other, api_server(keyed(mine)) as locked:
-            yield System(http, other, locked, mine)
+    mine = led_to(gateway, settings)
+    inline = mine.model_copy(update={"openai_media": "data"})
+    async with (
+        behind(mine),
+        api_server(mine) as http,
+        api_server(inline) as other,
+        api_server(keyed(mine)) as locked,
+    ):
+        yield System(http, other, locked, mine)
 
 
 async def test_the_official_client_works(prepared: Settings, gateway: Simulator) -> None:
@@ -146,7 +132,7 @@ async def the_history_and_its_pictures_reach_the_model(system: System) -> None:
     async with system.client() as client:
         without, having = [
             await client.chat.completions.create(model=PAINTER, messages=told(*pictures))
-            for pictures in ((), (picture("navy"), picture("red")))
+            for pictures in ((), (data_url(plain()), data_url(plain("red"))))
         ]
     assert without.usage is not None
     assert having.usage is not None
@@ -168,8 +154,7 @@ async def media_come_as_links_or_as_data(system: System) -> None:
             )
             for image in getattr(chunk.choices[0].delta, "images", None) or []
         ]
-    expected = "data:image/png;base64," + base64.b64encode(fetched).decode()
-    assert whole == streamed == [expected]
+    assert whole == streamed == [data_url(fetched)]
 
 
 def _images(answer: ChatCompletion) -> list[str]:

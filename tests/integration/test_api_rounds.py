@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
+import pytest_asyncio
 
 from polylogue.api import follow_up
 from polylogue.infra.postgres import connection_string
@@ -20,15 +21,14 @@ from polylogue.schemas.clock import rfc3339
 from polylogue.schemas.commands import CancelTurn, StartConversation
 from polylogue.schemas.envelope import Command, Event
 from polylogue.schemas.events import Attachment, ParentRef
-from tests.support.api_server import api_server
+from tests.support.api_server import POST, api_server, code
 from tests.support.script import Script, Wire
 from tests.support.sse_client import frames
 from tests.support.tables import caught_up, projector
 
-POST = "/api/compare-stream"
 MODELS = ["sim/text", "sim/painter"]
 
-pytestmark = [pytest.mark.stack]
+pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
 
 
 @dataclass
@@ -68,14 +68,16 @@ async def staged(settings: Settings) -> AsyncIterator[Stage]:
         yield Stage(settings, one, other, await stack.enter_async_context(Wire(settings)))
 
 
-@pytest.fixture
-async def stage(prepared: Settings) -> AsyncIterator[Stage]:
-    async with staged(prepared) as running:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared(prepared_once: Settings) -> AsyncIterator[Stage]:
+    async with staged(prepared_once) as running:
         yield running
 
 
-def code(response: httpx.Response) -> tuple[int, str]:
-    return response.status_code, response.json()["code"]
+@pytest_asyncio.fixture(loop_scope="module")
+async def stage(shared: Stage) -> Stage:
+    await shared.wire.skip()
+    return shared
 
 
 async def test_the_same_retry_from_both_processes_at_once_is_one_round_and_one_stream(stage: Stage) -> None:

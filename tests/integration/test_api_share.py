@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 
 import httpx
 import pytest
 
 from polylogue.api import changes
 from polylogue.infra.settings import Settings
-from tests.integration.test_api_deletion import PAINTER, TEXT, WAIT_S, System, picture, running
 from tests.support.accounts import bearer, key_of, keyed
-from tests.support.processes import Simulator, simulator
+from tests.support.media_samples import attached, plain
+from tests.support.processes import Simulator
+from tests.support.whole_system import PAINTER, TEXT, WAIT_S, System, running
 
 pytestmark = [pytest.mark.stack]
 
@@ -34,12 +34,6 @@ NOWHERE = {
     "x-robots-tag": "noindex, nofollow, noarchive",
     "referrer-policy": "no-referrer",
 }
-
-
-@pytest.fixture(scope="module")
-def gateway() -> Iterator[Simulator]:
-    with simulator() as running_:
-        yield running_
 
 
 @pytest.fixture(autouse=True)
@@ -65,7 +59,7 @@ async def test_a_link_shows_the_conversation_with_its_media_and_nothing_else_unt
         system.one.headers.update(bearer(ada))
         system.other.headers.update(bearer(ada))
         begun = await system.asked(
-            models=[TEXT, PAINTER], system="Secret instructions", attached_images=[picture()]
+            models=[TEXT, PAINTER], system="Secret instructions", attached_images=[attached(plain())]
         )
         conversation_id = begun[-1]["conversation_id"]
         stored = await system.read(conversation_id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -14,22 +14,16 @@ import pytest
 
 from polylogue.client import PolylogueClient
 from polylogue.infra.settings import Settings
-from tests.integration.test_api_deletion import WAIT_S, System, running
-from tests.support.processes import Simulator, simulator
+from tests.support.processes import Simulator
 from tests.support.sse_client import frames, validated
 from tests.support.tcp_proxy import TcpProxy
+from tests.support.whole_system import WAIT_S, System, running
 
 ROOT = Path(__file__).parents[2]
 MODELS = ("sim/slow:tokens=120:pace=50ms", "sim/text:pace=0s")
 CUT_AFTER = (1, 12, 30)  # frames at the earliest, each once the cut before is mended
 
 pytestmark = [pytest.mark.stack]
-
-
-@pytest.fixture(scope="module")
-def gateway() -> Iterator[Simulator]:
-    with simulator() as running_:
-        yield running_
 
 
 async def test_both_clients_see_every_frame_once_and_in_order_however_often_they_are_cut_off(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,7 +22,8 @@ from polylogue.streams.dead_letter_log import Position, with_letters
 from polylogue.streams.dead_letters import DeadLetters, SourceRecord
 from polylogue.streams.log_reader import read_to_end
 from polylogue.streams.replaceable_producer import ReplaceableProducer
-from tests.support.media_agent import agent, runner
+from tests.support.media_agent import agent
+from tests.support.media_runner import runner
 from tests.support.processes import environment
 
 pytestmark = pytest.mark.stack
@@ -199,12 +199,10 @@ async def test_a_decision_is_appended_and_nothing_is_removed(two: Settings) -> N
     assert list(ends.values()) == [3]
 
 
-async def test_a_record_that_still_cannot_be_read_comes_back_as_a_new_letter(
-    prepared: Settings, tmp_path: Path
-) -> None:
+async def test_a_record_that_still_cannot_be_read_comes_back_as_a_new_letter(prepared: Settings) -> None:
     """With the media agent itself, which reads what was sent again like any other record."""
     async with runner(prepared) as play:
-        with agent(prepared, tmp_path) as running:
+        with agent(prepared) as running:
             await running.ready()
             await play.write_request(b"\x00 no claim", b"some-key", partition=4)
             (first,) = await letters_when(prepared, 1)

@@ -4,43 +4,26 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from polylogue.infra.settings import Settings
-from polylogue.infra.topics import CONVERSATION_EVENTS, MEDIA_REQUESTS_DLQ, MEDIA_USAGE, topic_name
+from polylogue.infra.topics import MEDIA_REQUESTS_DLQ, MEDIA_USAGE, topic_name
 from polylogue.schemas.claims import RemoteSource
 from polylogue.schemas.codec import usage_codec
 from polylogue.schemas.envelope import UsageEvent
 from polylogue.schemas.events import MediaFailed, MediaRejected, MediaStored
 from polylogue.streams.dead_letters import REASON, SOURCE_OFFSET, SOURCE_PARTITION, SOURCE_TOPIC
-from tests.support.media_agent import (
-    PARTITIONS,
-    Produced,
-    Records,
-    agent,
-    originals_in_bucket,
-    outcomes_of,
-    png,
-    runner,
-    stored_object,
-    visible_outcomes,
-)
+from tests.support.bucket import originals_in_bucket, stored_object
+from tests.support.media_agent import agent
+from tests.support.media_log import Records, events, outcomes_of, visible_outcomes
+from tests.support.media_runner import Produced, png, runner
 from tests.support.tcp_proxy import TcpProxy
 
 pytestmark = pytest.mark.stack
 
 PATIENCE_S = 60  # for a machine that does other things too
-
-
-@asynccontextmanager
-async def events(settings: Settings) -> AsyncIterator[Records]:
-    async with Records(settings, CONVERSATION_EVENTS).open(PARTITIONS) as records:
-        yield records
 
 
 async def outcome(
@@ -52,9 +35,7 @@ async def outcome(
     return outcomes_of(records.records, medium.claim.media_id)[-1]
 
 
-async def test_stores_small_and_large_media_and_refuses_what_it_must(
-    prepared: Settings, tmp_path: Path
-) -> None:
+async def test_stores_small_and_large_media_and_refuses_what_it_must(prepared: Settings) -> None:
     async with runner(prepared) as play, events(prepared) as log:
         small = await play.produce(png(3000))
         large = await play.produce(png(12_000_000), content_type="image/jpeg")
@@ -65,7 +46,7 @@ async def test_stores_small_and_large_media_and_refuses_what_it_must(
         lost = await play.produce(png(2000), announced={"last_offset": 1_000_000})
         link = RemoteSource(url="https://127.0.0.1/picture.png")
         remote = await play.produce(b"x", segments=None, remote=link)
-        with agent(prepared, tmp_path) as process:
+        with agent(prepared) as process:
             for medium in (small, large):
                 done = await outcome(log, medium)
                 assert isinstance(done, MediaStored), done
@@ -93,17 +74,17 @@ async def test_stores_small_and_large_media_and_refuses_what_it_must(
                 ids.add(event.event_id)
             assert {f"{small.claim.media_id}.stored.0", f"{page.claim.media_id}.rejected.0"} <= ids
             began = time.monotonic()
-            process.process.send_signal(signal.SIGTERM)
-            assert await process.ended(10) == 0, process.log
+            process.signal(signal.SIGTERM)
+            assert await process.ended(10) == 0, process.text()
             assert time.monotonic() - began < 10
         assert sorted(originals_in_bucket(prepared)) == sorted([small.claim.key, large.claim.key])
 
 
-async def test_buries_garbage_and_processes_the_next_claim(prepared: Settings, tmp_path: Path) -> None:
+async def test_buries_garbage_and_processes_the_next_claim(prepared: Settings) -> None:
     async with runner(prepared) as play, events(prepared) as log:
         await play.write_request(b"\x00 no claim", b"some-key", partition=4)
         medium = await play.produce(png(1000), requests_partition=4)
-        with agent(prepared, tmp_path):
+        with agent(prepared):
             assert isinstance(await outcome(log, medium), MediaStored)
             async with Records(prepared, MEDIA_REQUESTS_DLQ).open(1) as letters:
                 (letter,) = await letters.until(lambda all_: len(all_) >= 1, timeout_s=PATIENCE_S)
@@ -115,9 +96,9 @@ async def test_buries_garbage_and_processes_the_next_claim(prepared: Settings, t
     assert (headers[SOURCE_PARTITION], headers[SOURCE_OFFSET]) == (b"4", b"0")
 
 
-async def test_another_agent_takes_over_within_15_seconds(prepared: Settings, tmp_path: Path) -> None:
+async def test_another_agent_takes_over_within_15_seconds(prepared: Settings) -> None:
     async with runner(prepared) as play, events(prepared) as log:
-        with agent(prepared, tmp_path) as first, agent(prepared, tmp_path) as second:
+        with agent(prepared) as first, agent(prepared) as second:
             await first.ready()
             await second.ready()
             # Both work: there is a claim for every partition, and each medium has its outcome.
@@ -136,9 +117,7 @@ async def test_another_agent_takes_over_within_15_seconds(prepared: Settings, tm
             assert time.monotonic() - killed < 15
 
 
-async def test_waits_for_storage_that_comes_back_and_gives_up_at_the_deadline(
-    prepared: Settings, tmp_path: Path
-) -> None:
+async def test_waits_for_storage_that_comes_back_and_gives_up_at_the_deadline(prepared: Settings) -> None:
     endpoint = prepared.s3_endpoint_url
     assert endpoint is not None
     async with (
@@ -148,7 +127,7 @@ async def test_waits_for_storage_that_comes_back_and_gives_up_at_the_deadline(
     ):
         url = f"http://127.0.0.1:{proxy.port}"
         await proxy.cut()
-        with agent(prepared, tmp_path, s3_endpoint_url=url, media_deadline_s=3) as impatient:
+        with agent(prepared, s3_endpoint_url=url, media_deadline_s=3) as impatient:
             medium = await play.produce(png(1000))
             # However old a claim is, it is tried once.
             old = await play.produce(png(1000), produced_at_ms=1_000)
@@ -159,10 +138,10 @@ async def test_waits_for_storage_that_comes_back_and_gives_up_at_the_deadline(
             await proxy.restore()
             old_but_stored = await play.produce(png(1000), produced_at_ms=1_000)
             assert isinstance(await outcome(log, old_but_stored), MediaStored)
-            impatient.process.send_signal(signal.SIGTERM)
+            impatient.signal(signal.SIGTERM)
             assert await impatient.ended(10) == 0
         await proxy.cut()
-        with agent(prepared, tmp_path, s3_endpoint_url=url, watchdog_s=6) as patient:
+        with agent(prepared, s3_endpoint_url=url, watchdog_s=6) as patient:
             await patient.ready()
             medium = await play.produce(png(7_000_000))
             other = await play.produce(png(1000))
@@ -170,9 +149,9 @@ async def test_waits_for_storage_that_comes_back_and_gives_up_at_the_deadline(
             with pytest.raises(TimeoutError):
                 await outcome(log, medium, timeout_s=9)
             # A stop in the middle of it acknowledges nothing.
-            patient.process.send_signal(signal.SIGTERM)
-            assert await patient.ended(10) == 0, patient.log
-        with agent(prepared, tmp_path, s3_endpoint_url=url) as successor:
+            patient.signal(signal.SIGTERM)
+            assert await patient.ended(10) == 0, patient.text()
+        with agent(prepared, s3_endpoint_url=url) as successor:
             await successor.ready()
             await proxy.restore()
             assert isinstance(await outcome(log, medium), MediaStored)

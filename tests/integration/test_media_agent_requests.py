@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -12,7 +9,7 @@ import pytest
 
 from polylogue.infra.s3 import create_s3_client
 from polylogue.infra.settings import Settings
-from polylogue.infra.topics import CONVERSATION_EVENTS, MEDIA_REQUESTS_DLQ, MEDIA_USAGE
+from polylogue.infra.topics import MEDIA_REQUESTS_DLQ, MEDIA_USAGE
 from polylogue.media.keys import attachment_key, history_key, medium_prefix
 from polylogue.schemas.claims import DeleteConversationMedia, DeleteMedia, ExpireMedia
 from polylogue.schemas.codec import event_codec, usage_codec
@@ -24,30 +21,14 @@ from polylogue.schemas.events import (
     MediaStored,
 )
 from polylogue.streams.dead_letters import REASON
-from tests.support.media_agent import (
-    OWNER,
-    PARTITIONS,
-    Produced,
-    Records,
-    agent,
-    agent_events_of,
-    keys_in_bucket,
-    png,
-    reference,
-    runner,
-    stored_object,
-    visible,
-)
+from tests.support.bucket import keys_in_bucket, stored_object
+from tests.support.media_agent import agent
+from tests.support.media_log import Records, agent_events_of, events, visible
+from tests.support.media_runner import OWNER, Produced, png, reference, runner
 
 pytestmark = pytest.mark.stack
 
 PATIENCE_S = 60
-
-
-@asynccontextmanager
-async def events(settings: Settings) -> AsyncIterator[Records]:
-    async with Records(settings, CONVERSATION_EVENTS).open(PARTITIONS) as records:
-        yield records
 
 
 async def told(log: Records, medium: Produced, kind: type, count: int = 1) -> list[Any]:
@@ -71,10 +52,10 @@ def kinds(shown: list[Any]) -> list[str]:
     return [type(data).__name__ for data in shown]
 
 
-async def test_a_picture_gets_its_smaller_versions_once(prepared: Settings, tmp_path: Path) -> None:
+async def test_a_picture_gets_its_smaller_versions_once(prepared: Settings) -> None:
     async with runner(prepared) as play, events(prepared) as log:
         medium = await play.produce(png(4000))
-        with agent(prepared, tmp_path):
+        with agent(prepared):
             (followed,) = await told(log, medium, MediaRenditionsStored)
             before = {key: stored_object(prepared, key) for key in keys_of(prepared, medium)}
             # The same claim again, as a takeover sends it: the same objects, and nothing new for readers.
@@ -94,9 +75,9 @@ async def test_a_picture_gets_its_smaller_versions_once(prepared: Settings, tmp_
     assert completed == 1
 
 
-async def test_a_deleted_medium_is_gone_and_stays_deleted(prepared: Settings, tmp_path: Path) -> None:
+async def test_a_deleted_medium_is_gone_and_stays_deleted(prepared: Settings) -> None:
     async with runner(prepared) as play, events(prepared) as log:
-        with agent(prepared, tmp_path):
+        with agent(prepared):
             medium, other = await play.produce(png(4000)), await play.produce(png(4000))
             for one in (medium, other):
                 await told(log, one, MediaRenditionsStored)
@@ -135,9 +116,9 @@ async def usage_of(usage: Records, medium: Produced, outcome: str, count: int = 
     return found()
 
 
-async def test_an_expired_medium_is_gone_and_says_so(prepared: Settings, tmp_path: Path) -> None:
+async def test_an_expired_medium_is_gone_and_says_so(prepared: Settings) -> None:
     async with runner(prepared) as play, events(prepared) as log:
-        with agent(prepared, tmp_path):
+        with agent(prepared):
             medium = await play.produce(png(4000))
             await told(log, medium, MediaRenditionsStored)
             await play.ask(ExpireMedia(medium=reference(medium.claim)), medium.claim.media_id)
@@ -155,12 +136,10 @@ async def test_an_expired_medium_is_gone_and_says_so(prepared: Settings, tmp_pat
     assert None not in (steps.queued, steps.read, steps.validate, steps.upload)
 
 
-async def test_a_deleted_conversation_leaves_nothing_in_the_bucket(
-    prepared: Settings, tmp_path: Path
-) -> None:
+async def test_a_deleted_conversation_leaves_nothing_in_the_bucket(prepared: Settings) -> None:
     client = create_s3_client(prepared)
     async with runner(prepared) as play, events(prepared) as log:
-        with agent(prepared, tmp_path):
+        with agent(prepared):
             named = await play.produce(png(4000))
             conversation = named.claim.conversation_id
             # Stored after the API had made its list.
@@ -205,7 +184,7 @@ async def test_a_deleted_conversation_leaves_nothing_in_the_bucket(
     assert len(keys_of(prepared, stranger)) == 3
 
 
-async def test_a_removal_that_names_no_object_of_ours_is_buried(prepared: Settings, tmp_path: Path) -> None:
+async def test_a_removal_that_names_no_object_of_ours_is_buried(prepared: Settings) -> None:
     client = create_s3_client(prepared)
     client.put_object(Bucket=prepared.s3_media_bucket, Key="private/local/t/1.png", Body=b"x")
     client.close()
@@ -214,7 +193,7 @@ async def test_a_removal_that_names_no_object_of_ours_is_buried(prepared: Settin
         for key in ("private/local/t/1.png", "", "."):
             wrong = msgspec.structs.replace(reference(medium.claim), key=key)
             await play.ask(DeleteMedia(medium=wrong), medium.claim.media_id)
-        with agent(prepared, tmp_path):
+        with agent(prepared):
             found = await letters.until(lambda all_: len(all_) >= 3, timeout_s=PATIENCE_S)
     assert {dict(letter.headers)[REASON] for letter in found} == {b"the key of the medium is none"}
     assert keys_in_bucket(prepared) == ["private/local/t/1.png"]

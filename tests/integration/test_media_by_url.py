@@ -5,28 +5,18 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
 from aiohttp import web
 
 from polylogue.infra.settings import Settings
-from polylogue.infra.topics import CONVERSATION_EVENTS
 from polylogue.schemas.claims import RemoteSource
 from polylogue.schemas.events import MediaFailed, MediaStored
+from tests.support.bucket import originals_in_bucket, stored_object
 from tests.support.file_server import file_server
-from tests.support.media_agent import (
-    PARTITIONS,
-    Records,
-    agent,
-    originals_in_bucket,
-    outcomes_of,
-    png,
-    runner,
-    stored_object,
-    until,
-    visible_outcomes,
-)
+from tests.support.media_agent import agent, until
+from tests.support.media_log import events, outcomes_of, visible_outcomes
+from tests.support.media_runner import png, runner
 
 pytestmark = pytest.mark.stack
 
@@ -38,7 +28,7 @@ def objects(settings: Settings) -> dict[str, bytes]:
 
 
 async def test_media_by_url_are_stored_and_addresses_that_nobody_allowed_are_refused(
-    prepared: Settings, tmp_path: Path
+    prepared: Settings,
 ) -> None:
     data = png(6_000_000)
     failures = 1
@@ -53,19 +43,19 @@ async def test_media_by_url_are_stored_and_addresses_that_nobody_allowed_are_ref
         return web.Response(body=data)
 
     async with file_server(serve) as allowed, file_server(serve) as stranger:
-        async with runner(prepared) as play, Records(prepared, CONVERSATION_EVENTS).open(PARTITIONS) as log:
+        async with runner(prepared) as play, events(prepared) as log:
             good, refused = [
                 await play.produce(b"-", segments=None, remote=RemoteSource(url=f"{server.origin}/first"))
                 for server in (allowed, stranger)
             ]
-            with agent(prepared, tmp_path, media_fetch_allow=allowed.origin) as process:
+            with agent(prepared, media_fetch_allow=allowed.origin) as process:
                 for medium in (good, refused):
                     await log.until(
                         lambda all_, id_=medium.claim.media_id: bool(outcomes_of(all_, id_)),
                         timeout_s=PATIENCE_S,
                     )
-                assert allowed.origin not in process.log
-                assert "sig=" not in process.log
+                assert allowed.origin not in process.text()
+                assert "sig=" not in process.text()
             ((stored,), completed) = visible_outcomes(log.records, good.claim)
             assert isinstance(stored, MediaStored)
             assert completed == 1
@@ -78,7 +68,7 @@ async def test_media_by_url_are_stored_and_addresses_that_nobody_allowed_are_ref
 
 @pytest.mark.parametrize("killed_at", ["download", "agent.before_put", "agent.after_put"])
 async def test_an_agent_killed_on_the_way_leaves_one_object_and_one_outcome(
-    prepared: Settings, tmp_path: Path, killed_at: str
+    prepared: Settings, killed_at: str
 ) -> None:
     served: list[bytes] = []
     half_sent = asyncio.Event()
@@ -98,18 +88,18 @@ async def test_an_agent_killed_on_the_way_leaves_one_object_and_one_outcome(
 
     async with file_server(serve) as server:
         changes = {"media_fetch_allow": server.origin}
-        async with runner(prepared) as play, Records(prepared, CONVERSATION_EVENTS).open(PARTITIONS) as log:
+        async with runner(prepared) as play, events(prepared) as log:
             link = RemoteSource(url=f"{server.origin}/film.png")
             medium = await play.produce(b"-", segments=None, remote=link)
             crash_at = None if killed_at == "download" else killed_at
-            with agent(prepared, tmp_path, crash_at=crash_at, **changes) as first:
+            with agent(prepared, crash_at=crash_at, **changes) as first:
                 if crash_at is None:
                     async with asyncio.timeout(PATIENCE_S):
                         await half_sent.wait()
                     first.kill()
                 else:
-                    await until(lambda: first.process.poll() is not None, PATIENCE_S)
-            with agent(prepared, tmp_path, **changes):
+                    await until(lambda: first.child.poll() is not None, PATIENCE_S)
+            with agent(prepared, **changes):
                 await log.until(
                     lambda all_: bool(outcomes_of(all_, medium.claim.media_id)), timeout_s=PATIENCE_S
                 )

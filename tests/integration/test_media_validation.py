@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from polylogue.infra.settings import Settings
-from polylogue.infra.topics import CONVERSATION_EVENTS
 from polylogue.schemas.events import MediaRejected, MediaRenditionsStored, MediaStored, Rendition
-from tests.support.media_agent import (
-    PARTITIONS,
-    Produced,
-    Records,
-    agent,
-    agent_events_of,
-    keys_in_bucket,
-    outcomes_of,
-    runner,
-    stored_object,
-)
+from tests.support.bucket import keys_in_bucket, stored_object
+from tests.support.media_agent import agent
+from tests.support.media_log import agent_events_of, events, outcomes_of
+from tests.support.media_runner import Produced, runner
 from tests.support.media_samples import SAMPLES, gif_of_frames, png_of_zeros, slow_gif
 
 pytestmark = pytest.mark.stack
@@ -32,16 +23,16 @@ SMALLER = {"image": {"webp", "thumbnail"}, "audio": {"waveform"}, "video": {"pos
 
 
 async def test_every_type_is_stored_as_it_came_with_its_facts_and_smaller_versions(
-    prepared: Settings, tmp_path: Path
+    prepared: Settings,
 ) -> None:
     samples = {name: make() for name, make in SAMPLES.items()}
     # Bytes behind the end of a picture stay with the original and reach nothing that is shown in its place.
     samples["jpg"] += b"PK\x03\x04" + SCRIPT
     async with (
         runner(prepared) as play,
-        Records(prepared, CONVERSATION_EVENTS).open(PARTITIONS) as log,
+        events(prepared) as log,
     ):
-        with agent(prepared, tmp_path):
+        with agent(prepared):
             media = {name: await play.produce(data) for name, data in samples.items()}
             await log.until(
                 lambda seen: all(smaller_of(seen, medium.claim.media_id) for medium in media.values()),
@@ -79,7 +70,7 @@ def smaller_of(records: list[Any], media_id: str) -> tuple[Rendition, ...] | Non
 
 
 async def test_bombs_cut_files_pages_and_files_that_take_too_long_end_as_refusals_in_words(
-    prepared: Settings, tmp_path: Path
+    prepared: Settings,
 ) -> None:
     bad = {
         "too_many_pixels": png_of_zeros(16_000, 16_000),
@@ -91,9 +82,9 @@ async def test_bombs_cut_files_pages_and_files_that_take_too_long_end_as_refusal
     }
     async with (
         runner(prepared) as play,
-        Records(prepared, CONVERSATION_EVENTS).open(PARTITIONS) as log,
+        events(prepared) as log,
     ):
-        with agent(prepared, tmp_path, media_validation_timeout_s=6):
+        with agent(prepared, media_validation_timeout_s=6):
             media: dict[str, Produced] = {reason: await play.produce(data) for reason, data in bad.items()}
             # Whatever a bad file did to its process, the next one is served.
             media["fine"] = await play.produce(SAMPLES["webp"]())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
 
 import msgspec
 import pytest
@@ -31,36 +32,40 @@ from polylogue.schemas.events import (
 )
 from polylogue.streams.log_reader import read_to_end
 from tests.support.log import PARTITIONS, Log, of_type, open_log, start_turn
-from tests.support.processes import Simulator, process, simulator, wait_until
+from tests.support.processes import Simulator, process, wait_until
+from tests.support.whole_system import led_to
 
 ENDS = (ResponseCompleted, ResponseFailed, ResponseCancelled)
 
 
+@dataclass(frozen=True)
+class Served:
+    """A runner that goes on from test to test, by its settings and its log."""
+
+    settings: Settings
+    log: Log
+
+
 @pytest.fixture(scope="module")
-def gateway() -> Iterator[Simulator]:
-    with simulator() as running:
-        yield running
+def lasting_runner(prepared_once: Settings, gateway: Simulator) -> Iterator[Settings]:
+    settings = led_to(gateway, prepared_once)
+    with process("runner", settings):
+        yield settings
 
 
 @pytest.fixture
-def runner_settings(prepared: Settings, gateway: Simulator) -> Settings:
-    return prepared.model_copy(update={"openrouter_base_url": gateway.base_url})
-
-
-@pytest.fixture
-async def log(runner_settings: Settings) -> AsyncIterator[Log]:
-    async with open_log(runner_settings) as opened:
-        yield opened
+async def served(lasting_runner: Settings) -> AsyncIterator[Served]:
+    async with open_log(lasting_runner) as log:
+        yield Served(lasting_runner, log)
 
 
 async def test_every_model_of_a_turn_answers_and_media_follow_their_segments(
-    runner_settings: Settings, log: Log, gateway: Simulator
+    served: Served, gateway: Simulator
 ) -> None:
-    with process("runner", runner_settings):
-        turn = await log.start_turn("sim/text", "sim/painter", "sim/speaker")
-        events = await log.wait_for(
-            turn.conversation_id, lambda seen: len(of_type(seen, *ENDS)) == 3, "three ends"
-        )
+    turn = await served.log.start_turn("sim/text", "sim/painter", "sim/speaker")
+    events = await served.log.wait_for(
+        turn.conversation_id, lambda seen: len(of_type(seen, *ENDS)) == 3, "three ends"
+    )
     assert [type(event.data) for event in events[:2]] == [ConversationStarted, PromptSubmitted]
     assert len(of_type(events, ResponseCompleted)) == 3
     produced = {event.data.claim.segments.sha256 for event in of_type(events, MediaProduced)}
@@ -76,12 +81,11 @@ async def test_every_model_of_a_turn_answers_and_media_follow_their_segments(
     )
 
 
-async def test_one_failing_model_leaves_the_others_alone(runner_settings: Settings, log: Log) -> None:
-    with process("runner", runner_settings):
-        turn = await log.start_turn("sim/failing", "sim/text", "sim/refused")
-        events = await log.wait_for(
-            turn.conversation_id, lambda seen: len(of_type(seen, *ENDS)) == 3, "three ends"
-        )
+async def test_one_failing_model_leaves_the_others_alone(served: Served) -> None:
+    turn = await served.log.start_turn("sim/failing", "sim/text", "sim/refused")
+    events = await served.log.wait_for(
+        turn.conversation_id, lambda seen: len(of_type(seen, *ENDS)) == 3, "three ends"
+    )
     ends = {event.response_id: event.data for event in of_type(events, *ENDS)}
     assert isinstance(ends[f"{turn.turn_id}-1"], ResponseFailed)
     assert isinstance(ends[f"{turn.turn_id}-2"], ResponseCompleted)
@@ -90,40 +94,39 @@ async def test_one_failing_model_leaves_the_others_alone(runner_settings: Settin
 
 
 async def test_a_cancel_closes_the_upstream_connection_and_keeps_the_text(
-    runner_settings: Settings, log: Log, gateway: Simulator
+    served: Served, gateway: Simulator
 ) -> None:
     aborted = gateway.stats()["aborted"]
-    with process("runner", runner_settings):
-        turn = await log.start_turn("sim/slow:tokens=2000:pace=50ms")
-        await log.wait_for(turn.conversation_id, lambda seen: bool(of_type(seen, TextAppended)), "some text")
-        await log.cancel(turn)
-        events = await log.wait_for(turn.conversation_id, lambda seen: bool(of_type(seen, *ENDS)), "the end")
-        wait_until(
-            lambda: gateway.stats()["aborted"] == aborted + 1, "the gateway sees the connection closed"
-        )
+    turn = await served.log.start_turn("sim/slow:tokens=2000:pace=50ms")
+    await served.log.wait_for(
+        turn.conversation_id, lambda seen: bool(of_type(seen, TextAppended)), "some text"
+    )
+    await served.log.cancel(turn)
+    events = await served.log.wait_for(
+        turn.conversation_id, lambda seen: bool(of_type(seen, *ENDS)), "the end"
+    )
+    wait_until(lambda: gateway.stats()["aborted"] == aborted + 1, "the gateway sees the connection closed")
     assert of_type(events, ResponseCancelled)
     assert of_type(events, TextAppended)
 
 
-async def test_a_command_sent_twice_starts_one_turn(runner_settings: Settings, log: Log) -> None:
-    with process("runner", runner_settings):
-        turn = await log.start_turn("sim/text")
-        await log.command(turn)
-        await log.wait_for(turn.conversation_id, lambda seen: bool(of_type(seen, *ENDS)), "the end")
-        other = await log.start_turn("sim/text", conversation=turn.conversation_id)
-        events = await log.wait_for(
-            turn.conversation_id, lambda seen: len(of_type(seen, *ENDS)) == 2, "the end of the next turn"
-        )
+async def test_a_command_sent_twice_starts_one_turn(served: Served) -> None:
+    turn = await served.log.start_turn("sim/text")
+    await served.log.command(turn)
+    await served.log.wait_for(turn.conversation_id, lambda seen: bool(of_type(seen, *ENDS)), "the end")
+    other = await served.log.start_turn("sim/text", conversation=turn.conversation_id)
+    events = await served.log.wait_for(
+        turn.conversation_id, lambda seen: len(of_type(seen, *ENDS)) == 2, "the end of the next turn"
+    )
     assert [event.turn_id for event in of_type(events, ResponseStarted)] == [turn.turn_id, other.turn_id]
 
 
-async def test_a_second_turn_while_one_runs_ends_as_a_conflict(runner_settings: Settings, log: Log) -> None:
-    with process("runner", runner_settings):
-        first = await log.start_turn("sim/slow:pace=20ms:tokens=40")
-        second = await log.start_turn("sim/text", conversation=first.conversation_id)
-        events = await log.wait_for(
-            first.conversation_id, lambda seen: len(of_type(seen, *ENDS)) == 2, "both ends"
-        )
+async def test_a_second_turn_while_one_runs_ends_as_a_conflict(served: Served) -> None:
+    first = await served.log.start_turn("sim/slow:pace=20ms:tokens=40")
+    second = await served.log.start_turn("sim/text", conversation=first.conversation_id)
+    events = await served.log.wait_for(
+        first.conversation_id, lambda seen: len(of_type(seen, *ENDS)) == 2, "both ends"
+    )
     ends = {event.turn_id: event.data for event in of_type(events, *ENDS)}
     assert isinstance(ends[first.turn_id], ResponseCompleted)
     assert ends[second.turn_id].failure_class == "conflict"
@@ -230,16 +233,13 @@ async def test_a_stopped_runner_ends_its_responses_as_interrupted_and_leaves_the
         )
 
 
-async def test_a_turn_that_reaches_its_cost_cap_is_stopped_and_keeps_its_text(
-    runner_settings: Settings, log: Log
-) -> None:
+async def test_a_turn_that_reaches_its_cost_cap_is_stopped_and_keeps_its_text(served: Served) -> None:
     turn = start_turn("sim/slow:pace=5ms:tokens=4000", "sim/slow:pace=5ms:tokens=4000")
     capped = msgspec.structs.replace(turn.data, max_cost_usd_micros=60)
-    with process("runner", runner_settings):
-        await log.command(msgspec.structs.replace(turn, data=capped))
-        events = await log.wait_for(
-            turn.conversation_id, lambda seen: len(of_type(seen, *ENDS)) == 2, "both ends"
-        )
+    await served.log.command(msgspec.structs.replace(turn, data=capped))
+    events = await served.log.wait_for(
+        turn.conversation_id, lambda seen: len(of_type(seen, *ENDS)) == 2, "both ends"
+    )
     ends = [event.data for event in of_type(events, *ENDS)]
     assert [end.reason for end in ends] == ["cost_limit", "cost_limit"]
     assert all(end.usage.estimated for end in ends)
@@ -274,66 +274,63 @@ async def test_a_naming_model_gives_the_conversation_a_better_title(
     assert renamed.command_offset > started.command_offset
 
 
-async def test_a_breakout_begins_a_conversation_that_names_its_parent(
-    runner_settings: Settings, log: Log
-) -> None:
+async def test_a_breakout_begins_a_conversation_that_names_its_parent(served: Served) -> None:
     parent = ParentRef(conversation_id="p" * 32, turn_id="t" * 32)
     command = msgspec.structs.replace(
         start_turn("sim/text"), turn_id="", data=StartConversation(title="Only one", parent=parent)
     )
-    with process("runner", runner_settings):
-        await log.command(command)
-        await log.command(command)
-        await log.wait_for(command.conversation_id, lambda seen: len(seen) == 1, "the conversation")
-        turn = await log.start_turn("sim/text", conversation=command.conversation_id)
-        events = await log.wait_for(
-            turn.conversation_id, lambda seen: bool(of_type(seen, ResponseCompleted)), "its first turn"
-        )
+    await served.log.command(command)
+    await served.log.command(command)
+    await served.log.wait_for(command.conversation_id, lambda seen: len(seen) == 1, "the conversation")
+    turn = await served.log.start_turn("sim/text", conversation=command.conversation_id)
+    events = await served.log.wait_for(
+        turn.conversation_id, lambda seen: bool(of_type(seen, ResponseCompleted)), "its first turn"
+    )
     started = of_type(events, ConversationStarted)
     assert started[0].data == ConversationStarted(title="Only one", parent=parent)
 
 
-async def test_a_further_round_of_a_turn_has_an_end_of_its_own(runner_settings: Settings, log: Log) -> None:
-    with process("runner", runner_settings):
-        turn = await log.start_turn("sim/text")
-        await log.wait_for(turn.conversation_id, lambda seen: bool(of_type(seen, *ENDS)), "the first end")
-        added = msgspec.structs.replace(
-            turn.data,
-            round=2,
-            new_conversation=False,
-            responses=(ResponseSlot(response_id=f"{turn.turn_id}-2", model="sim/text"),),
-        )
-        await log.command(msgspec.structs.replace(turn, command_id="another", data=added))
-        await log.wait_for(
-            turn.conversation_id, lambda seen: len(of_type(seen, *ENDS)) == 2, "the end of the further round"
-        )
-    completed = await log.completed(turn.conversation_id)
+async def test_a_further_round_of_a_turn_has_an_end_of_its_own(served: Served) -> None:
+    turn = await served.log.start_turn("sim/text")
+    await served.log.wait_for(turn.conversation_id, lambda seen: bool(of_type(seen, *ENDS)), "the first end")
+    added = msgspec.structs.replace(
+        turn.data,
+        round=2,
+        new_conversation=False,
+        responses=(ResponseSlot(response_id=f"{turn.turn_id}-2", model="sim/text"),),
+    )
+    await served.log.command(msgspec.structs.replace(turn, command_id="another", data=added))
+    await served.log.wait_for(
+        turn.conversation_id, lambda seen: len(of_type(seen, *ENDS)) == 2, "the end of the further round"
+    )
+    completed = await served.log.completed(turn.conversation_id)
     assert [(done.round, done.requested) for done in completed] == [(1, 1), (2, 1)]
 
 
 async def test_a_history_in_an_object_is_read_and_a_missing_one_ends_the_turn_with_a_sentence(
-    runner_settings: Settings, log: Log
+    served: Served,
 ) -> None:
     turn = start_turn("sim/text")
     lost = msgspec.structs.replace(turn.data, history_key="private/history/none.json")
     found = start_turn("sim/text")
     history = msgspec.json.encode([HistoryMessage(role="user", content="earlier words")])
     key = "private/history/some.json"
-    create_s3_client(runner_settings).put_object(
-        Bucket=runner_settings.s3_media_bucket, Key=key, Body=history
+    create_s3_client(served.settings).put_object(
+        Bucket=served.settings.s3_media_bucket, Key=key, Body=history
     )
-    with process("runner", runner_settings):
-        await log.command(msgspec.structs.replace(turn, data=lost))
-        await log.command(
-            msgspec.structs.replace(found, data=msgspec.structs.replace(found.data, history_key=key))
-        )
-        events = await log.wait_for(found.conversation_id, lambda seen: bool(of_type(seen, *ENDS)), "an end")
-        (end,) = of_type(
-            await log.wait_for(
-                turn.conversation_id, lambda seen: bool(of_type(seen, *ENDS)), "the other end", within_s=60
-            ),
-            *ENDS,
-        )
+    await served.log.command(msgspec.structs.replace(turn, data=lost))
+    await served.log.command(
+        msgspec.structs.replace(found, data=msgspec.structs.replace(found.data, history_key=key))
+    )
+    events = await served.log.wait_for(
+        found.conversation_id, lambda seen: bool(of_type(seen, *ENDS)), "an end"
+    )
+    (end,) = of_type(
+        await served.log.wait_for(
+            turn.conversation_id, lambda seen: bool(of_type(seen, *ENDS)), "the other end", within_s=60
+        ),
+        *ENDS,
+    )
     assert of_type(events, ResponseCompleted)
     assert (end.data.failure_class, end.data.retryable) == ("connection", True)
 
@@ -362,16 +359,15 @@ async def test_a_film_that_was_ordered_is_polled_on_by_the_successor_and_not_ord
     assert end.attempt == 2
 
 
-async def test_a_film_that_is_stopped_leaves_no_place_that_waits_for_ever(
-    runner_settings: Settings, log: Log
-) -> None:
-    with process("runner", runner_settings):
-        turn = await log.start_turn("sim/director:delay=60s")
-        await log.wait_for(
-            turn.conversation_id, lambda seen: bool(of_type(seen, MediaJobStarted)), "the order"
-        )
-        await log.cancel(turn)
-        events = await log.wait_for(turn.conversation_id, lambda seen: bool(of_type(seen, *ENDS)), "the end")
+async def test_a_film_that_is_stopped_leaves_no_place_that_waits_for_ever(served: Served) -> None:
+    turn = await served.log.start_turn("sim/director:delay=60s")
+    await served.log.wait_for(
+        turn.conversation_id, lambda seen: bool(of_type(seen, MediaJobStarted)), "the order"
+    )
+    await served.log.cancel(turn)
+    events = await served.log.wait_for(
+        turn.conversation_id, lambda seen: bool(of_type(seen, *ENDS)), "the end"
+    )
     (refused,) = of_type(events, MediaRefused)
     assert refused.data.media_id == of_type(events, MediaJobStarted)[0].data.media_id
     assert of_type(events, ResponseCancelled)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
@@ -32,30 +31,13 @@ from polylogue.schemas.events import (
     ResponseStarted,
     TextAppended,
 )
-from tests.support.log import PARTITIONS, Log, of_type, open_log
-from tests.support.processes import Simulator, process, simulator, wait_until
+from tests.support.log import PARTITIONS, Log, of_type
+from tests.support.processes import Simulator, process, wait_until
 
 WAIT_S = 60
 CHANGES = (ConversationRenamed, ConversationPinned, ConversationShared, AnswerRated)
 
 pytestmark = [pytest.mark.stack]
-
-
-@pytest.fixture(scope="module")
-def gateway() -> Iterator[Simulator]:
-    with simulator() as running:
-        yield running
-
-
-@pytest.fixture
-def runner_settings(prepared: Settings, gateway: Simulator) -> Settings:
-    return prepared.model_copy(update={"openrouter_base_url": gateway.base_url})
-
-
-@pytest.fixture
-async def log(runner_settings: Settings) -> AsyncIterator[Log]:
-    async with open_log(runner_settings) as opened:
-        yield opened
 
 
 def medium(turn: Command, media_id: str = "m1") -> MediumRef:

@@ -3,31 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
-
-import pytest
 
 from polylogue.infra.settings import Settings
 from polylogue.schemas.events import MediaProduced, ResponseCompleted
-from tests.support.log import Log, of_type, open_log
-from tests.support.processes import Simulator, process, simulator
-
-
-@pytest.fixture(scope="module")
-def gateway() -> Iterator[Simulator]:
-    with simulator() as running:
-        yield running
-
-
-@pytest.fixture
-def runner_settings(prepared: Settings, gateway: Simulator) -> Settings:
-    return prepared.model_copy(update={"openrouter_base_url": gateway.base_url})
-
-
-@pytest.fixture
-async def log(runner_settings: Settings) -> AsyncIterator[Log]:
-    async with open_log(runner_settings) as opened:
-        yield opened
+from tests.support.log import Log, of_type
+from tests.support.processes import process
 
 
 async def test_the_same_pixels_twice_in_one_answer_become_one_medium_and_different_ones_two(

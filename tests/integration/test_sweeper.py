@@ -6,7 +6,6 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import pytest
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -24,16 +23,9 @@ from polylogue.schemas.envelope import Event, Request
 from polylogue.schemas.events import MediaDeleted, MediaExpired, MediaFailed, MediaStored
 from polylogue.schemas.visibility import ConversationState, admit
 from polylogue.streams.sweeper import serve
-from tests.support.media_agent import (
-    PARTITIONS,
-    Produced,
-    Records,
-    Runner,
-    agent,
-    png,
-    runner,
-    visible_outcomes,
-)
+from tests.support.media_agent import agent
+from tests.support.media_log import Records, events, visible_outcomes
+from tests.support.media_runner import PARTITIONS, Produced, Runner, png, runner
 
 WITHIN_S = 60
 DAY_MS = 24 * 3600 * 1000
@@ -140,13 +132,11 @@ async def without_claim(play: Runner) -> Produced:
     return await play.produce(png(3000), claimed=False)
 
 
-async def test_a_medium_that_a_dead_runner_left_behind_is_claimed_again_and_ends(
-    quick: Settings, tmp_path: Path
-) -> None:
+async def test_a_medium_that_a_dead_runner_left_behind_is_claimed_again_and_ends(quick: Settings) -> None:
     async with runner(quick) as play:
         medium = await without_claim(play)
         async with sweeping(quick), requests(quick) as asked:
-            with agent(quick, tmp_path):
+            with agent(quick):
                 events = Records(quick, CONVERSATION_EVENTS)
                 async with events.open(PARTITIONS) as log:
                     found = await log.until(
@@ -161,15 +151,15 @@ async def test_a_medium_that_a_dead_runner_left_behind_is_claimed_again_and_ends
     assert first.claim == medium.claim
 
 
-async def test_a_claim_whose_bytes_are_gone_ends_as_expired(quick: Settings, tmp_path: Path) -> None:
+async def test_a_claim_whose_bytes_are_gone_ends_as_expired(quick: Settings) -> None:
     async with runner(quick) as play:
         medium = await without_claim(play)
         segments = medium.claim.segments
         assert segments is not None
         await delete_records(quick, MEDIA_SEGMENTS.name, segments.partition, segments.last_offset + 1)
         async with sweeping(quick):
-            with agent(quick, tmp_path):
-                async with Records(quick, CONVERSATION_EVENTS).open(PARTITIONS) as log:
+            with agent(quick):
+                async with events(quick) as log:
                     found = await log.until(
                         lambda records: visible_outcomes(records, medium.claim)[0] != [], WITHIN_S
                     )
@@ -267,7 +257,7 @@ async def test_stored_media_are_asked_to_expire_when_their_days_are_over(quick: 
         assert len(requests_in(asked, ExpireMedia)) == 2
 
 
-async def test_an_old_medium_expires_for_readers_and_in_the_bucket(quick: Settings, tmp_path: Path) -> None:
+async def test_an_old_medium_expires_for_readers_and_in_the_bucket(quick: Settings) -> None:
     bucket = Bucket(quick)
 
     def kinds(records: list[ConsumerRecord[bytes, bytes]]) -> list[type]:
@@ -279,8 +269,8 @@ async def test_an_old_medium_expires_for_readers_and_in_the_bucket(quick: Settin
                 shown.append(type(event.data))
         return shown
 
-    async with runner(quick) as play, Records(quick, CONVERSATION_EVENTS).open(PARTITIONS) as log:
-        with agent(quick, tmp_path):
+    async with runner(quick) as play, events(quick) as log:
+        with agent(quick):
             medium = await play.produce(png(3000))
             await log.until(lambda records: MediaStored in kinds(records), WITHIN_S)
             present = bucket.keys()

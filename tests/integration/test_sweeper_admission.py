@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable
 
-import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
@@ -24,28 +23,12 @@ from polylogue.schemas.events import (
 from polylogue.streams.admission import OVERLOADED, PAUSED, MediaAdmission
 from polylogue.streams.media_switch import MediaSwitch, latest_control, write_control
 from polylogue.streams.segment_backlog import SegmentBacklog
-from tests.support.log import Log, of_type, open_log
-from tests.support.media_agent import agent, png, runner
-from tests.support.processes import Simulator, process, simulator
+from tests.support.log import Log, of_type
+from tests.support.media_agent import agent
+from tests.support.media_runner import png, runner
+from tests.support.processes import process
 
 WITHIN_S = 60
-
-
-@pytest.fixture(scope="module")
-def gateway() -> Iterator[Simulator]:
-    with simulator() as running:
-        yield running
-
-
-@pytest.fixture
-def ours(prepared: Settings, gateway: Simulator) -> Settings:
-    return prepared.model_copy(update={"openrouter_base_url": gateway.base_url})
-
-
-@pytest.fixture
-async def log(ours: Settings) -> AsyncIterator[Log]:
-    async with open_log(ours) as opened:
-        yield opened
 
 
 async def until(condition: Callable[[], object]) -> None:
@@ -61,14 +44,16 @@ async def answer(log: Log, model: str) -> list[Event]:
     )
 
 
-async def test_a_pause_reaches_runners_that_run_and_those_that_start_later(ours: Settings, log: Log) -> None:
-    switch = MediaSwitch(ours)
+async def test_a_pause_reaches_runners_that_run_and_those_that_start_later(
+    runner_settings: Settings, log: Log
+) -> None:
+    switch = MediaSwitch(runner_settings)
     await switch.start()
     try:
         assert not switch.paused
-        with process("runner", ours):
+        with process("runner", runner_settings):
             assert of_type(await answer(log, "sim/mixed"), MediaProduced)
-            await write_control(ours, MediaPaused(reason="Too dear."))
+            await write_control(runner_settings, MediaPaused(reason="Too dear."))
             await until(lambda: switch.paused)
 
             async def refused() -> list[Event]:
@@ -80,34 +65,34 @@ async def test_a_pause_reaches_runners_that_run_and_those_that_start_later(ours:
 
             [refusal] = of_type(await refused(), MediaRefused)
             assert (refusal.data.reason, refusal.data.message) == ("disabled", PAUSED)
-        with process("runner", ours):
+        with process("runner", runner_settings):
             events = await answer(log, "sim/mixed")
             assert of_type(events, TextAppended)
             assert not of_type(events, MediaProduced)
             assert not of_type(events, ResponseStarted)[0].data.media_enabled
-            await write_control(ours, MediaResumed())
+            await write_control(runner_settings, MediaResumed())
             await until(lambda: not switch.paused)
             async with asyncio.timeout(WITHIN_S):
                 while not of_type(await answer(log, "sim/painter"), MediaProduced):
                     pass
     finally:
         await switch.stop()
-    control = await latest_control(ours)
+    control = await latest_control(runner_settings)
     assert control is not None
     assert isinstance(control.data, MediaResumed)
 
 
 async def test_media_are_refused_above_half_of_the_budget_until_they_are_stored(
-    ours: Settings, log: Log, tmp_path
+    runner_settings: Settings, log: Log
 ) -> None:
-    await _limit(ours, 1_000_000)
-    backlog = SegmentBacklog(ours, group=f"{ours.kafka_topic_prefix}media-agent")
-    switch = MediaSwitch(ours)
-    admission = MediaAdmission(ours, switch, backlog)
+    await _limit(runner_settings, 1_000_000)
+    backlog = SegmentBacklog(runner_settings, group=f"{runner_settings.kafka_topic_prefix}media-agent")
+    switch = MediaSwitch(runner_settings)
+    admission = MediaAdmission(runner_settings, switch, backlog)
     try:
         await admission.measure()
         assert admission.refusal() is None
-        async with runner(ours) as play:
+        async with runner(runner_settings) as play:
             await play.produce(png(200_000))
             await admission.measure()
             assert admission.refusal() is None
@@ -115,13 +100,13 @@ async def test_media_are_refused_above_half_of_the_budget_until_they_are_stored(
                 await play.produce(png(400_000))
         await admission.measure()
         assert admission.refusal() == ("overloaded", OVERLOADED)
-        with process("runner", ours):
+        with process("runner", runner_settings):
             async with asyncio.timeout(WITHIN_S):
                 while not of_type(events := await answer(log, "sim/mixed"), MediaRefused):
                     pass
         assert {one.data.reason for one in of_type(events, MediaRefused)} == {"overloaded"}
         assert of_type(events, TextAppended)
-        with agent(ours, tmp_path):
+        with agent(runner_settings):
             async with asyncio.timeout(WITHIN_S):
                 while admission.refusal() is not None:
                     await admission.measure()

@@ -9,19 +9,12 @@ import sys
 from pathlib import Path
 
 from polylogue.infra.settings import Settings
-from polylogue.infra.topics import CONVERSATION_EVENTS, MEDIA_SEGMENTS
+from polylogue.infra.topics import MEDIA_SEGMENTS
 from polylogue.schemas.events import ConversationStarted, MediaFailed, MediaOutcome, MediaRetried, MediaStored
 from tests.integration.test_sweeper import Bucket, delete_records, say, stored
-from tests.support.media_agent import (
-    PARTITIONS,
-    Produced,
-    Records,
-    Runner,
-    agent,
-    png,
-    runner,
-    visible_outcomes,
-)
+from tests.support.media_agent import agent
+from tests.support.media_log import events, visible_outcomes
+from tests.support.media_runner import Produced, Runner, png, runner
 from tests.support.processes import environment
 from tests.support.tables import caught_up, projector
 
@@ -59,14 +52,14 @@ async def failed_medium(settings: Settings, play: Runner) -> Produced:
 
 
 async def outcomes_until(settings: Settings, medium: Produced, count: int) -> list[MediaOutcome]:
-    async with Records(settings, CONVERSATION_EVENTS).open(PARTITIONS) as log:
+    async with events(settings) as log:
         found = await log.until(
             lambda records: len(visible_outcomes(records, medium.claim)[0]) == count, WITHIN_S
         )
     return visible_outcomes(found, medium.claim)[0]
 
 
-async def test_a_failed_medium_is_tried_again_and_others_are_not(prepared: Settings, tmp_path: Path) -> None:
+async def test_a_failed_medium_is_tried_again_and_others_are_not(prepared: Settings) -> None:
     async with runner(prepared) as play:
         failed = await failed_medium(prepared, play)
         fine = await produced(prepared, play)
@@ -81,7 +74,7 @@ async def test_a_failed_medium_is_tried_again_and_others_are_not(prepared: Setti
         assert "it is stored, and only failed media can be tried again" in told
         code, told = await polylogue(prepared, "media", "retry", "nobody-knows-it")
         assert (code, told) == (1, "No medium nobody-knows-it is known.\n")
-        with agent(prepared, tmp_path):
+        with agent(prepared):
             code, told = await polylogue(
                 prepared, "media", "retry", "--conversation", failed.claim.conversation_id
             )
@@ -142,9 +135,9 @@ async def test_an_audit_finds_what_nothing_refers_to_and_removes_it_if_asked(pre
     assert await polylogue(eager, "media", "audit", "--older-than-h", "0") == (0, "Bucket and log agree.\n")
 
 
-async def test_usage_is_told_as_it_comes(prepared: Settings, tmp_path: Path) -> None:
+async def test_usage_is_told_as_it_comes(prepared: Settings) -> None:
     async with runner(prepared) as play:
-        with agent(prepared, tmp_path):
+        with agent(prepared):
             medium = await play.produce(png(3000))
             await outcomes_until(prepared, medium, 1)
 

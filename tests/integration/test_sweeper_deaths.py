@@ -25,7 +25,7 @@ from tests.integration.test_sweeper import (
     stored,
     sweeping,
 )
-from tests.support.media_agent import png, runner
+from tests.support.media_runner import png, runner
 from tests.support.processes import Process, process, wait_until
 
 AT_EXPIRY = {point for point in SWEEPER if point.startswith("sweeper.expire")}

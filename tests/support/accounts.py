@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+import httpx
 import psycopg
 
 from polylogue.api.auth import accounts, tokens
 from polylogue.infra.postgres import connection_string
 from polylogue.infra.settings import Settings
+
+DEAD_WITHIN_S = 5.0  # what is ended is dead on every process
 
 T = TypeVar("T")
 
@@ -44,3 +49,12 @@ def id_of(key: str) -> str:
     parsed = tokens.parse_key(key)
     assert parsed is not None
     return parsed.key_id
+
+
+async def dead(ask: Callable[[], Awaitable[httpx.Response]]) -> float:
+    """Seconds until the answer is 401."""
+    begun = time.monotonic()
+    async with asyncio.timeout(60):
+        while (await ask()).status_code != 401:
+            await asyncio.sleep(0.05)
+    return time.monotonic() - begun

@@ -15,7 +15,14 @@ from polylogue.infra.settings import Settings
 
 READY_S = 20.0
 ASK_EVERY_S = 0.05
+POST = "/api/compare-stream"
+LIST = "/api/conversations"
 NOBODY = "http://127.0.0.1:9/api/v1"
+
+
+def code(response: httpx.Response) -> tuple[int, str]:
+    """Of a refusal."""
+    return response.status_code, response.json()["code"]
 
 
 @asynccontextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import math
 import struct
@@ -29,6 +30,20 @@ def encoded(kind: str, image: Image.Image | None = None, **options: Any) -> byte
     output = io.BytesIO()
     (image or picture()).save(output, kind, **options)
     return output.getvalue()
+
+
+def plain(colour: str = "navy") -> bytes:
+    """A picture of one colour, 64 × 48 pixels."""
+    return encoded("PNG", Image.new("RGB", (64, 48), colour))
+
+
+def attached(data: bytes) -> dict[str, str]:
+    """A picture as a prompt carries it."""
+    return {"mime_type": "image/png", "base64_data": base64.b64encode(data).decode()}
+
+
+def data_url(data: bytes) -> str:
+    return "data:image/png;base64," + base64.b64encode(data).decode()
 
 
 def moving(kind: str, frames: int = 3, *, side: int = 40) -> bytes:

@@ -70,17 +70,22 @@ class FrameStream:
         return frame
 
     async def until(self, kind: str) -> list[dict[str, Any]]:
-        """The frames up to the first of that type, which is the last returned."""
-        seen = []
-        async for frame in self.frames():
-            seen.append(frame)
-            if frame["type"] == kind:
-                return seen
-        raise AssertionError(f"the stream ended without {kind}: {[frame['type'] for frame in seen]}")
+        """The frames up to the first of that type, which is the last returned. Nothing can be read afterwards."""
+        return await until(self.frames(), kind)
 
     async def rest(self) -> list[dict[str, Any]]:
         """All frames to the end of the stream."""
         return [frame async for frame in self.frames()]
+
+
+async def until(reading: AsyncIterator[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
+    """The frames up to the first of that type; the same reading goes on afterwards."""
+    seen = []
+    async for frame in reading:
+        seen.append(frame)
+        if frame["type"] == kind:
+            return seen
+    raise AssertionError(f"the stream ended without {kind}: {[frame['type'] for frame in seen]}")
 
 
 @asynccontextmanager
