@@ -6,6 +6,7 @@ import ssl
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from aiokafka.partitioner import murmur2
 
 from polylogue.infra.settings import Settings
@@ -60,3 +61,22 @@ def manual_consumer(settings: Settings, **options: Any) -> AIOKafkaConsumer:
         "auto_offset_reset": "none",
     }
     return AIOKafkaConsumer(**client_options(settings), **(defaults | options))
+
+
+def group_consumer(settings: Settings, group_id: str, **options: Any) -> AIOKafkaConsumer:
+    """A member of a group, not started: the caller subscribes it, and it commits nothing but what it is told to.
+
+    `conversation-events` is read uncommitted: the runner's transaction is a fence, not a unit.
+    """
+    session_ms = settings.kafka_session_timeout_ms
+    defaults: dict[str, Any] = {
+        "enable_auto_commit": False,
+        "isolation_level": "read_uncommitted",
+        "auto_offset_reset": "none",
+        # Keeps nothing on the class, unlike the sticky one.
+        "partition_assignment_strategy": (RoundRobinPartitionAssignor,),
+        "session_timeout_ms": session_ms,
+        "rebalance_timeout_ms": session_ms,
+        "heartbeat_interval_ms": 1000,
+    }
+    return AIOKafkaConsumer(**client_options(settings), group_id=group_id, **(defaults | options))

@@ -6,11 +6,10 @@ import asyncio
 from collections.abc import Mapping
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from aiokafka.errors import KafkaError
 from structlog.stdlib import BoundLogger
 
-from polylogue.infra.kafka import client_options
+from polylogue.infra import kafka
 from polylogue.infra.settings import Settings
 from polylogue.projections.protocol import Projection
 
@@ -24,20 +23,7 @@ def group_id(settings: Settings, projection: Projection) -> str:
 
 def group_consumer(settings: Settings, projection: Projection) -> AIOKafkaConsumer:
     """A member that is not started; the caller subscribes it and seeks what it is assigned."""
-    session_ms = settings.kafka_session_timeout_ms
-    return AIOKafkaConsumer(
-        **client_options(settings),
-        group_id=group_id(settings, projection),
-        enable_auto_commit=False,
-        auto_offset_reset="none",
-        isolation_level="read_uncommitted",  # the runner's transaction is a fence, not a unit
-        # Keeps nothing on the class, unlike the sticky one.
-        partition_assignment_strategy=(RoundRobinPartitionAssignor,),
-        session_timeout_ms=session_ms,
-        rebalance_timeout_ms=session_ms,
-        heartbeat_interval_ms=1000,
-        fetch_max_wait_ms=FETCH_MAX_WAIT_MS,
-    )
+    return kafka.group_consumer(settings, group_id(settings, projection), fetch_max_wait_ms=FETCH_MAX_WAIT_MS)
 
 
 def lag(consumer: AIOKafkaConsumer, positions: Mapping[TopicPartition, int]) -> int:

@@ -6,11 +6,10 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 
-from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
-from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
+from aiokafka import ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError, OffsetOutOfRangeError
 
-from polylogue.infra.kafka import client_options
+from polylogue.infra.kafka import group_consumer
 from polylogue.infra.logs import get_logger
 from polylogue.infra.settings import Settings
 from polylogue.infra.topics import CONVERSATION_EVENTS, topic_name
@@ -35,19 +34,10 @@ class LogGroup(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
     """
 
     def __init__(self, settings: Settings, group: str) -> None:
-        session_ms = settings.kafka_session_timeout_ms
         self.generation = 0
         self._topic = topic_name(settings, CONVERSATION_EVENTS)
-        self._consumer = AIOKafkaConsumer(
-            **client_options(settings),
-            group_id=settings.kafka_topic_prefix + group,
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            isolation_level="read_uncommitted",  # the runner's transaction is a fence, not a unit
-            partition_assignment_strategy=(RoundRobinPartitionAssignor,),
-            session_timeout_ms=session_ms,
-            rebalance_timeout_ms=session_ms,
-            heartbeat_interval_ms=1000,
+        self._consumer = group_consumer(
+            settings, settings.kafka_topic_prefix + group, auto_offset_reset="earliest"
         )
 
     def on_partitions_revoked(self, _revoked: Iterable[TopicPartition]) -> None:

@@ -13,10 +13,9 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
-from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from aiokafka.errors import IllegalStateError, KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 
-from polylogue.infra.kafka import client_options
+from polylogue.infra.kafka import group_consumer
 from polylogue.infra.logs import get_logger
 from polylogue.infra.settings import Settings
 from polylogue.infra.topics import CONVERSATION_EVENTS, topic_name
@@ -83,18 +82,7 @@ class Webhooks(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
             await self._leave(consumer)
 
     async def _join(self) -> AIOKafkaConsumer | None:
-        session_ms = self._settings.kafka_session_timeout_ms
-        consumer = AIOKafkaConsumer(
-            **client_options(self._settings),
-            group_id=group_id(self._settings),
-            enable_auto_commit=False,
-            auto_offset_reset="none",
-            isolation_level="read_uncommitted",  # the runner's transaction is a fence, not a unit
-            partition_assignment_strategy=(RoundRobinPartitionAssignor,),
-            session_timeout_ms=session_ms,
-            rebalance_timeout_ms=session_ms,
-            heartbeat_interval_ms=1000,
-        )
+        consumer = group_consumer(self._settings, group_id(self._settings))
         consumer.subscribe([self._topic], listener=self)
         try:
             await consumer.start()
