@@ -73,9 +73,8 @@ def create_app(
     )
     app.state.operator = operator
     app.state.access = access
-    app.state.metrics = metrics
     app.state.counts = counts
-    add_error_answers(app)
+    add_error_answers(app, metrics.refused)
     app.include_router(health.router)
     for routes in (
         compare_stream.router,

@@ -49,11 +49,20 @@ def answer(status: int, code: str, detail: str, **more: Any) -> JSONResponse:
     return JSONResponse({"detail": detail, "code": code} | more, status_code=status, headers=headers)
 
 
-def add_error_answers(app: FastAPI) -> None:
+def add_error_answers(
+    app: FastAPI, refused: Callable[[int, str], None] = lambda _status, _code: None
+) -> None:
+    """`refused` is told the status and code of every `ApiError`."""
+
     def add(error: type[Exception], answers: Answers) -> None:
         app.add_exception_handler(error, _in_the_callers_form(answers))
 
-    add(ApiError, _api_error)
+    async def api_error(request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, ApiError)
+        refused(error.status, error.code)
+        return await _api_error(request, error)
+
+    add(ApiError, api_error)
     add(RequestValidationError, _invalid)
     add(HTTPException, _http_error)
     add(LogTruncatedError, _truncated)
@@ -74,9 +83,7 @@ def _in_the_callers_form(answers: Answers) -> Answers:
     return answered
 
 
-async def _api_error(request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, ApiError)
-    request.app.state.metrics.refused(error.status, error.code)
+async def _api_error(_: Request, error: ApiError) -> JSONResponse:
     response = answer(error.status, error.code, error.detail, **error.more)
     if error.retry_after_s is not None:
         response.headers["Retry-After"] = str(error.retry_after_s)
