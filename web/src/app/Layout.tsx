@@ -1,7 +1,7 @@
 // The frame around every page: a way past it, the navigation, and whether the network is there.
 import { useEffect, useState, useSyncExternalStore } from "react";
 import { useQuery } from "@tanstack/react-query";
-import { Outlet } from "react-router";
+import { Navigate, Outlet, useLocation } from "react-router";
 import { Sidebar } from "../features/history/Sidebar";
 import { useKept } from "../components/ui/useKept";
 import { paint, type Theme } from "../components/ui/theme";
@@ -13,6 +13,7 @@ import "./layout.css";
 
 export function Layout() {
   const [open, setOpen] = useState(false);
+  const at = useLocation();
   const [theme] = useKept<Theme>("theme", "system");
   useEffect(() => paint(theme), [theme]);
   const online = useSyncExternalStore(
@@ -28,6 +29,8 @@ export function Layout() {
   );
   const who = useQuery({ queryKey: ["session"], queryFn: session, staleTime: 60_000 });
   if (who.data?.auth === "keys" && who.data.owner === null) return <SignIn />;
+  // A link to sign in by that is opened by who is signed in: what it holds leaves the address all the same.
+  if (who.data && at.pathname === "/sign-in") return <Navigate to="/" replace />;
   return (
     <div className="layout">
       <a className="skip" href="#main">

@@ -1,0 +1,77 @@
+"""A phone on a slow network: the whole journey by touch, with picture, sound and film that load and play."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser.conftest import PATIENCE_MS
+from tests.browser.steps import answer, choose, plays, wait_for
+from tests.support.whole_run import Address
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
+
+SLOW = {"offline": False, "latency": 300, "downloadThroughput": 200_000, "uploadThroughput": 50_000}
+LEFT_AND_RIGHT = (
+    "() => document.documentElement.scrollWidth <= document.documentElement.clientWidth && scrollX === 0"
+)
+
+
+@pytest.fixture
+def phone(browser: Browser, whole: Address) -> Iterator[Page]:
+    context = browser.new_context(
+        base_url=whole.url,
+        viewport={"width": 390, "height": 844},
+        device_scale_factor=2,
+        is_mobile=True,
+        has_touch=True,
+    )
+    context.set_default_timeout(PATIENCE_MS)
+    page = context.new_page()
+    network = context.new_cdp_session(page)
+    network.send("Network.enable")
+    network.send("Network.emulateNetworkConditions", SLOW)
+    yield page
+    context.close()
+
+
+def test_the_whole_journey_on_a_phone(phone: Page) -> None:
+    phone.goto("/")
+    expect(phone.get_by_role("heading", level=1)).to_be_visible()
+    choose(phone, "sim/painter", "sim/speaker", "sim/director")
+    phone.get_by_role("textbox", name="Prompt", exact=True).fill("A boat on a lake")
+    phone.get_by_role("button", name="Ask 3 models").tap()
+    phone.wait_for_url(re.compile("/c/[0-9a-f]+$"))
+    for model in ("sim/painter", "sim/speaker", "sim/director"):
+        phone.get_by_role("tab", name=model).tap()
+        card = answer(phone, model)
+        expect(card).to_be_visible()
+        wait_for(card, "finished")
+        expect(card.locator("figure.media-container").first).to_be_visible()
+        assert phone.evaluate(LEFT_AND_RIGHT)
+    plays(answer(phone, "sim/director").locator("video"))
+    phone.get_by_role("tab", name="sim/speaker").tap()
+    plays(answer(phone, "sim/speaker").locator("audio"))
+
+    phone.get_by_role("tab", name="sim/painter").tap()
+    answer(phone, "sim/painter").get_by_role("button", name=re.compile("^Enlarge")).first.tap()
+    enlarged = phone.get_by_role("dialog", name="Picture by sim/painter")
+    phone.wait_for_function(
+        "image => image.naturalWidth > 0", arg=enlarged.get_by_role("img").element_handle()
+    )
+    enlarged.get_by_role("button", name="Close").tap()
+    expect(enlarged).to_have_count(0)
+
+    phone.get_by_role("textbox", name="Prompt", exact=True).fill("And at night?")
+    phone.get_by_role("button", name="Ask 3 models").tap()
+    expect(phone.get_by_role("region", name="Turn")).to_have_count(2)
+    wait_for(answer(phone, "sim/painter"), "finished")
+
+    phone.get_by_role("button", name="Menu").tap()
+    phone.get_by_role("link", name="Gallery").tap()
+    expect(phone.get_by_role("heading", name="Gallery")).to_be_visible()
+    expect(phone.locator(".gallery figure.media-container").first).to_be_visible()
+    assert phone.evaluate(LEFT_AND_RIGHT)
