@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Sequence
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
+from aiokafka.structs import RecordMetadata
 
 from polylogue.infra.kafka import idempotent_producer
 from polylogue.infra.logs import get_logger
@@ -16,6 +18,11 @@ from polylogue.infra.settings import Settings
 SEND_TIMEOUT_S = 10.0  # an idempotent send never expires by itself, and a wedged producer answers nothing
 CLOSE_TIMEOUT_S = 5.0
 PAUSE_S = 0.5  # between two attempts while no broker answers
+# Of records that are sent in order: one on its way, one ready to follow, one that waits for room.
+UNDER_WAY = 3
+
+Headers = Sequence[tuple[str, bytes]]
+RecordOf = Callable[[int], tuple[bytes | None, Headers]]
 
 log = get_logger(__name__)
 
@@ -53,22 +60,46 @@ class ReplaceableProducer:
         *,
         key: bytes | None,
         partition: int | None = None,
-        headers: Sequence[tuple[str, bytes]] = (),
+        headers: Headers = (),
     ) -> int:
         """Returns the record's offset when it is acknowledged. Raises ProducerUnusableError."""
+        offsets = await self.send_in_order(topic, 1, lambda _: (value, headers), key=key, partition=partition)
+        return offsets[0]
+
+    async def send_in_order(
+        self,
+        topic: str,
+        count: int,
+        record: RecordOf,
+        *,
+        key: bytes | None,
+        partition: int | None,
+        acknowledged: Callable[[], None] = lambda: None,
+    ) -> list[int]:
+        """Sends the records of the numbers from 0, the next ones while the last ones are on their way, and returns their
+        offsets when all are acknowledged. Raises ProducerUnusableError.
+
+        They lie in their order; after a failure all from the first unacknowledged one on are sent again, so that some
+        may lie there twice. `acknowledged` is called after each.
+        """
+        offsets: list[int] = []
         deadline = time.monotonic() + self._give_up_after_s
         while True:
             producer: AIOKafkaProducer | None = None
+            known = len(offsets)
             try:
-                async with asyncio.timeout(SEND_TIMEOUT_S):
+                async with asyncio.timeout(SEND_TIMEOUT_S) as limit:
                     producer = await self._current()
-                    record = await producer.send_and_wait(
-                        topic, value, key=key, partition=partition, headers=list(headers)
-                    )
-                    return int(record.offset)
+                    async for offset in _sent(producer, topic, range(known, count), record, key, partition):
+                        offsets.append(offset)
+                        acknowledged()
+                        limit.reschedule(asyncio.get_running_loop().time() + SEND_TIMEOUT_S)
+                    return offsets
             except (KafkaError, TimeoutError) as error:
                 log.warning("kafka_send_failed", topic=topic, error=type(error).__name__)
                 await self._replace(producer)
+                if len(offsets) > known:
+                    deadline = time.monotonic() + self._give_up_after_s
                 if time.monotonic() >= deadline:
                     raise ProducerUnusableError(
                         f"{topic} took no record for {self._give_up_after_s:.0f} s ({type(error).__name__})"
@@ -94,6 +125,35 @@ class ReplaceableProducer:
                 return
             self._producer = None
         await _close(wedged)
+
+
+async def _sent(  # noqa: PLR0917 (what a send takes)
+    producer: AIOKafkaProducer,
+    topic: str,
+    numbers: range,
+    record: RecordOf,
+    key: bytes | None,
+    partition: int | None,
+) -> AsyncIterator[int]:
+    """The offsets, in order, as they are acknowledged. Raises KafkaError."""
+    under_way: deque[asyncio.Future[RecordMetadata]] = deque()
+    try:
+        for number in numbers:
+            value, headers = record(number)
+            # One after another: sends that wait for room in a producer overtake each other.
+            under_way.append(
+                await producer.send(topic, value, key=key, partition=partition, headers=list(headers))
+            )
+            if len(under_way) == UNDER_WAY:
+                yield int((await under_way[0]).offset)
+                under_way.popleft()
+        while under_way:
+            yield int((await under_way[0]).offset)
+            under_way.popleft()
+    finally:
+        for sent in under_way:
+            if not sent.cancel() and not sent.cancelled():
+                sent.exception()  # nobody waits for it; the loop need not complain
 
 
 async def _close(producer: AIOKafkaProducer) -> None:

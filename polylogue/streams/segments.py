@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 from polylogue.infra.crash_points import crash_point
 from polylogue.infra.kafka import partition_for
@@ -11,7 +12,7 @@ from polylogue.infra.topics import MEDIA_REQUESTS, MEDIA_SEGMENTS, topic_name
 from polylogue.schemas.claims import MediaClaim, SegmentRange, StoreMedia
 from polylogue.schemas.codec import request_codec
 from polylogue.schemas.envelope import Request
-from polylogue.streams.replaceable_producer import ReplaceableProducer
+from polylogue.streams.replaceable_producer import Headers, ReplaceableProducer
 
 SEGMENT_BYTES = 512 * 1024
 # A batch holds one segment: two would pass the topic's max.message.bytes.
@@ -39,17 +40,19 @@ class MediaOutbox:
         view, key = memoryview(data), media_id.encode()
         partition = partition_for(media_id, MEDIA_SEGMENTS.partitions)
         count = math.ceil(len(data) / SEGMENT_BYTES)
-        offsets: list[int] = []
-        # One after another: the reader needs them in order, sends that wait for room in a producer overtake each
-        # other, and an idempotent producer has one batch a partition under way anyhow, so nothing is lost by it.
-        for number in range(count):
+
+        def segment(number: int) -> tuple[bytes, Headers]:
             piece = bytes(view[number * SEGMENT_BYTES : (number + 1) * SEGMENT_BYTES])
-            headers = (("media_id", key), ("segment", str(number).encode()))
-            offset = await self._producer.send(
-                self._segments_topic, piece, key=key, partition=partition, headers=headers
-            )
-            offsets.append(offset)
-            crash_point("runner.segment_written")
+            return piece, (("media_id", key), ("segment", str(number).encode()))
+
+        offsets = await self._producer.send_in_order(
+            self._segments_topic,
+            count,
+            segment,
+            key=key,
+            partition=partition,
+            acknowledged=partial(crash_point, "runner.segment_written"),
+        )
         crash_point("runner.segments_after")
         return SegmentRange(
             partition=partition,

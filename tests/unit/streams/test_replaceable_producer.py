@@ -34,13 +34,14 @@ class Producer:
         if self.fault == "silence":
             await asyncio.Event().wait()
 
-    async def send_and_wait(self, topic: str, value: bytes, **options: Any) -> SimpleNamespace:
-        if self.fault == "silence":
-            await asyncio.Event().wait()
+    async def send(self, topic: str, value: bytes, **options: Any) -> asyncio.Future[SimpleNamespace]:
+        answer = asyncio.get_running_loop().create_future()
         if isinstance(self.fault, KafkaError):
-            raise self.fault
-        self.sent.append((topic, value, options))
-        return SimpleNamespace(offset=len(self.sent) - 1)
+            answer.set_exception(self.fault)
+        elif self.fault != "silence":
+            self.sent.append((topic, value, options))
+            answer.set_result(SimpleNamespace(offset=len(self.sent) - 1))
+        return answer
 
 
 @pytest.fixture
