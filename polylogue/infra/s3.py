@@ -10,8 +10,12 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 
-def create_s3_client(settings: Settings, *, concurrency: int = 10) -> S3Client:
-    """A client for AWS or for S3_ENDPOINT_URL. boto3 blocks: call it in a bounded thread pool of `concurrency`."""
+def create_s3_client(settings: Settings, *, concurrency: int = 10, sign_bodies: bool = True) -> S3Client:
+    """A client for AWS or for S3_ENDPOINT_URL. boto3 blocks: call it in a bounded thread pool of `concurrency`.
+
+    `sign_bodies=False` is for bodies that carry their SHA-256 as a checksum, which is signed as every header is: to hash
+    them once more for the signature, as boto3 does without TLS, costs both sides as much as sending them.
+    """
     import boto3
     from botocore.config import Config
 
@@ -25,7 +29,10 @@ def create_s3_client(settings: Settings, *, concurrency: int = 10) -> S3Client:
         config=Config(
             signature_version="s3v4",
             # A server of one's own has no host name per bucket.
-            s3={"addressing_style": "path" if settings.s3_endpoint_url else "virtual"},
+            s3={
+                "addressing_style": "path" if settings.s3_endpoint_url else "virtual",
+                **({} if sign_bodies else {"payload_signing_enabled": False}),
+            },
             max_pool_connections=concurrency,
             connect_timeout=5,
             read_timeout=20,

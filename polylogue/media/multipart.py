@@ -125,7 +125,7 @@ class Multipart:
             end = self._parts.end(start)
             checksum = base64.b64encode(self._parts.sha256(start, end)).decode()
             with self._parts.open(start, end) as piece:
-                answer = self._calls.client.upload_part(
+                answer = self._calls.uploads.upload_part(
                     Bucket=self.described["Bucket"],
                     Key=self.described["Key"],
                     UploadId=upload_id,

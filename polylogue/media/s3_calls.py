@@ -36,9 +36,16 @@ class S3Calls:
     """`attempt_begun` is called before every request: a store that is tried again and again is not stuck."""
 
     def __init__(
-        self, client: S3Client, bucket: str, *, concurrency: int, attempt_begun: Callable[[], None]
+        self,
+        client: S3Client,
+        bucket: str,
+        *,
+        uploads: S3Client,
+        concurrency: int,
+        attempt_begun: Callable[[], None],
     ) -> None:
         self.client = client
+        self.uploads = uploads
         self.bucket = bucket
         self._pool = DaemonThreads(concurrency, "s3")
         self._slots = asyncio.Semaphore(concurrency)

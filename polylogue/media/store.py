@@ -94,10 +94,14 @@ class ObjectStore:
         client: S3Client,
         bucket: str,
         *,
+        uploads: S3Client | None = None,
         concurrency: int = 10,
         attempt_begun: Callable[[], None] = lambda: None,
     ) -> None:
-        self._calls = S3Calls(client, bucket, concurrency=concurrency, attempt_begun=attempt_begun)
+        """`uploads` is for bodies that carry their checksum."""
+        self._calls = S3Calls(
+            client, bucket, uploads=uploads or client, concurrency=concurrency, attempt_begun=attempt_begun
+        )
         self._client = client
         self._bucket = bucket
 
@@ -109,8 +113,13 @@ class ObjectStore:
         concurrency: int = 10,
         attempt_begun: Callable[[], None] = lambda: None,
     ) -> ObjectStore:
-        client = create_s3_client(settings, concurrency=concurrency)
-        return cls(client, settings.s3_media_bucket, concurrency=concurrency, attempt_begun=attempt_begun)
+        return cls(
+            create_s3_client(settings, concurrency=concurrency),
+            settings.s3_media_bucket,
+            uploads=create_s3_client(settings, concurrency=concurrency, sign_bodies=False),
+            concurrency=concurrency,
+            attempt_begun=attempt_begun,
+        )
 
     def close(self) -> None:
         """Does not wait for requests under way."""
@@ -275,7 +284,9 @@ class ObjectStore:
             # What S3 compares the bytes with is what the log or the sender said, not what was just read.
             checksum = base64.b64encode(bytes.fromhex(upload.sha256)).decode()
             with parts.open() as body:
-                self._client.put_object(**described, Body=body, IfNoneMatch="*", ChecksumSHA256=checksum)
+                self._calls.uploads.put_object(
+                    **described, Body=body, IfNoneMatch="*", ChecksumSHA256=checksum
+                )
 
         await self._calls.once(request)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
 import stamina
@@ -22,10 +23,10 @@ from polylogue.media.validation import ValidationPool
 from polylogue.media.verdicts import Accepted, Refused
 from polylogue.schemas.claims import MediaClaim, RemoteSource, SegmentRange
 from polylogue.schemas.clock import now_ms
-from polylogue.schemas.events import MediaRejected, MediaStored
+from polylogue.schemas.events import MediaRejected
 from polylogue.streams.claim_faults import gone, not_as_announced, taken
-from polylogue.streams.media_work import Settled, Stopwatch, Work, failed, rejected
-from polylogue.streams.segment_reader import Gone, SegmentReader, Spooled
+from polylogue.streams.media_work import Settled, Stopwatch, Work, failed, rejected, stored
+from polylogue.streams.segment_reader import Gone, SegmentReader, Spooled, always
 from polylogue.streams.upload_ahead import UploadAhead
 
 MIB = 1024 * 1024
@@ -95,17 +96,40 @@ class ClaimSettlement:
             return Settled(rejected(claim, "empty", "The medium holds no bytes."))
         if segments.size_bytes > self._settings.media_max_size_mb * MIB:
             return Settled(self._too_large(claim))
-        there = await self._store.head(claim.key, deadline=deadline)
-        if there is not None:
-            if there.sha256 != segments.sha256:
-                return Settled(taken(claim))
-            adopted = await self._adopted(claim, there, deadline, watch)
-            if adopted is not None:
-                return adopted
+        looking = asyncio.ensure_future(self._store.head(claim.key, deadline=deadline))
+
+        async def absent() -> bool:
+            return await looking is None
+
+        try:
+            done = await self._store_segments(claim, segments, absent, deadline, watch)
+            if done is None:
+                there = await looking
+                if there is None or there.sha256 != segments.sha256:
+                    return Settled(taken(claim))
+                done = await self._adopted(claim, there, deadline, watch)
+        finally:
+            looking.cancel()
+            await asyncio.gather(looking, return_exceptions=True)
+        if done is None:  # it was removed meanwhile
+            done = await self._store_segments(claim, segments, always, deadline, watch)
+        return done or Settled(taken(claim))
+
+    async def _store_segments(
+        self,
+        claim: MediaClaim,
+        segments: SegmentRange,
+        wanted: Callable[[], Awaitable[bool]],
+        deadline: float,
+        watch: Stopwatch,
+    ) -> Settled | None:
+        """None where they are not wanted."""
         ahead = UploadAhead(self._store, claim, segments, deadline)
         try:
             with watch.step("read"):
-                spooled = await self._read(claim, segments, ahead, deadline)
+                spooled = await self._read(claim, segments, ahead, wanted, deadline)
+            if spooled is None:
+                return None
             if isinstance(spooled, Gone):
                 return Settled(gone(claim, spooled))
             crash_point("agent.segments_read")
@@ -119,8 +143,13 @@ class ClaimSettlement:
         return Settled(taken(claim)) if isinstance(done, Conflict) else done
 
     async def _read(
-        self, claim: MediaClaim, segments: SegmentRange, ahead: UploadAhead, deadline: float
-    ) -> Spooled | Gone:
+        self,
+        claim: MediaClaim,
+        segments: SegmentRange,
+        ahead: UploadAhead,
+        wanted: Callable[[], Awaitable[bool]],
+        deadline: float,
+    ) -> Spooled | Gone | None:
         # OSError: the disk is full, or Kafka did not answer in time.
         async for attempt in stamina.retry_context(
             on=(KafkaError, OSError),
@@ -130,7 +159,7 @@ class ClaimSettlement:
             with attempt:
                 self._progress()
                 ahead.give_up()  # it knows the spool of a former attempt
-                return await self._reader.read(claim.media_id, segments, arrived=ahead.arrived)
+                return await self._reader.read(claim.media_id, segments, wanted=wanted, arrived=ahead.arrived)
         raise AssertionError("the loop returns or raises")
 
     async def _settle_remote(
@@ -204,7 +233,7 @@ class ClaimSettlement:
             if isinstance(done, Conflict):
                 return done
             keep()
-            return Settled(self._stored(claim, spool, verdict), spool=spool, facts=verdict)
+            return Settled(stored(claim, self._url(claim), spool, verdict), spool=spool, facts=verdict)
 
     async def _adopted(
         self, claim: MediaClaim, there: ObjectHead, deadline: float, watch: Stopwatch
@@ -223,7 +252,7 @@ class ClaimSettlement:
             if isinstance(verdict, Refused):
                 return Settled(rejected(claim, verdict.reason, verdict.message))
             keep()
-            return Settled(self._stored(claim, spool, verdict), spool=spool, facts=verdict)
+            return Settled(stored(claim, self._url(claim), spool, verdict), spool=spool, facts=verdict)
 
     async def _inspect(
         self, claim: MediaClaim, spool: Spool, deadline: float, watch: Stopwatch
@@ -241,29 +270,12 @@ class ClaimSettlement:
                 )
         raise AssertionError("the loop returns or raises")
 
+    def _url(self, claim: MediaClaim) -> str:
+        return public_url(self._settings, claim.key)
+
     def _too_large(self, claim: MediaClaim) -> MediaRejected:
         limit = self._settings.media_max_size_mb
         return rejected(claim, "too_large", f"The medium is larger than {limit} MB.")
-
-    def _stored(self, claim: MediaClaim, spool: Spool, facts: Accepted) -> MediaStored:
-        """What the bytes say of themselves counts; what was declared is kept beside it."""
-        return MediaStored(
-            media_id=claim.media_id,
-            media_type=facts.media_type,
-            key=claim.key,
-            url=public_url(self._settings, claim.key),
-            format=facts.format,
-            content_type=facts.content_type,
-            size_bytes=spool.size_bytes,
-            sha256=spool.sha256,
-            width=facts.width,
-            height=facts.height,
-            duration_ms=facts.duration_ms,
-            declared_content_type=_declared(claim, facts),
-            codec=facts.codec,
-            provenance=facts.provenance,
-            retry=claim.retry,
-        )
 
 
 @contextmanager
@@ -275,9 +287,3 @@ def _closed_unless_kept(spool: Spool) -> Iterator[Callable[[], None]]:
             stack.pop_all()
 
         yield keep
-
-
-def _declared(claim: MediaClaim, facts: Accepted) -> str | None:
-    if claim.declared_content_type is not None:
-        return claim.declared_content_type
-    return claim.content_type if claim.content_type != facts.content_type else None

@@ -62,7 +62,9 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         stack.push_async_callback(pool.close)
         starting = asyncio.ensure_future(_started(pool))
         stack.callback(starting.cancel)
-        requests = _requests(settings, store, pool, producer, stillness)
+        reader = SegmentReader(settings, progress=stillness.progress)
+        stack.push_async_callback(reader.close)
+        requests = _requests(settings, store, reader, pool, producer, stillness)
         app = create_app(settings)
         acknowledger = Acknowledger(app, requests)
         stack.push_async_callback(acknowledger.close)
@@ -83,9 +85,10 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         await _run(app, acknowledger, lag, stillness, stop, settings)
 
 
-def _requests(
+def _requests(  # noqa: PLR0917 (everything that `serve` has made)
     settings: Settings,
     store: ObjectStore,
+    reader: SegmentReader,
     pool: ValidationPool,
     producer: ReplaceableProducer,
     stillness: Stillness,
@@ -96,7 +99,7 @@ def _requests(
     settlement = ClaimSettlement(
         settings,
         store,
-        SegmentReader(settings, progress=progress),
+        reader,
         MediaFetcher.from_settings(settings, progress=progress),
         pool,
         progress=progress,

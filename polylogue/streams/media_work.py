@@ -20,6 +20,7 @@ from polylogue.schemas.events import (
     MediaFailureReason,
     MediaOutcome,
     MediaRejected,
+    MediaStored,
     RejectionReason,
 )
 from polylogue.schemas.usage import Steps
@@ -104,3 +105,30 @@ def failed(claim: MediaClaim, reason: MediaFailureReason, message: str) -> Media
         message=message,
         retry=claim.retry,
     )
+
+
+def stored(claim: MediaClaim, url: str, spool: Spool, facts: Accepted) -> MediaStored:
+    """What the bytes say of themselves counts; what was declared is kept beside it."""
+    return MediaStored(
+        media_id=claim.media_id,
+        media_type=facts.media_type,
+        key=claim.key,
+        url=url,
+        format=facts.format,
+        content_type=facts.content_type,
+        size_bytes=spool.size_bytes,
+        sha256=spool.sha256,
+        width=facts.width,
+        height=facts.height,
+        duration_ms=facts.duration_ms,
+        declared_content_type=_declared(claim, facts),
+        codec=facts.codec,
+        provenance=facts.provenance,
+        retry=claim.retry,
+    )
+
+
+def _declared(claim: MediaClaim, facts: Accepted) -> str | None:
+    if claim.declared_content_type is not None:
+        return claim.declared_content_type
+    return claim.content_type if claim.content_type != facts.content_type else None

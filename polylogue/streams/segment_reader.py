@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -19,6 +20,7 @@ from polylogue.schemas.claims import SegmentRange
 MEDIA_ID, SEGMENT = "media_id", "segment"  # headers of a segment
 FETCH_BYTES = 2 * 1024 * 1024
 POLL_S = 1.0
+MOST_IDLE = 4  # connections that are kept
 SILENCE_S = 25.0  # no record for so long: this attempt has failed
 
 
@@ -30,6 +32,10 @@ class Spooled:
     complete: bool
 
 
+async def always() -> bool:
+    return True
+
+
 @dataclass(frozen=True)
 class Gone:
     """Some of the bytes are not in the log: retention took them, or they never were there."""
@@ -38,43 +44,69 @@ class Gone:
 
 
 class SegmentReader:
+    """Keeps some of its consumers for the next media: to connect takes longer than to read a small picture."""
+
     def __init__(self, settings: Settings, *, progress: Callable[[], None] = lambda: None) -> None:
         self._settings = settings
         self._topic = topic_name(settings, MEDIA_SEGMENTS)
         self._progress = progress
+        self._idle: list[AIOKafkaConsumer] = []
+
+    async def close(self) -> None:
+        idle, self._idle = self._idle, []
+        await asyncio.gather(*(_stop(consumer) for consumer in idle))
 
     async def read(
         self,
         media_id: str,
         segments: SegmentRange,
         *,
+        wanted: Callable[[], Awaitable[bool]] = always,
         arrived: Callable[[Spool], None] = lambda _: None,
-    ) -> Spooled | Gone:
-        """One attempt; `arrived` is called whenever the spool has grown.
+    ) -> Spooled | Gone | None:
+        """One attempt. `wanted` is asked while the first bytes are on their way; None where it says no. `arrived` is
+        called whenever the spool has grown.
 
-        Raises KafkaError or TimeoutError where Kafka does not answer.
+        Raises KafkaError or TimeoutError where Kafka does not answer, and what `wanted` raises.
         """
         place = TopicPartition(self._topic, segments.partition)
-        consumer = manual_consumer(
-            self._settings, max_partition_fetch_bytes=FETCH_BYTES, fetch_max_bytes=2 * FETCH_BYTES
-        )
-        try:
+        async with self._consumer() as consumer:
             async with asyncio.timeout(SILENCE_S):
-                await consumer.start()
+                starts, ends = await asyncio.gather(
+                    consumer.beginning_offsets([place]), consumer.end_offsets([place])
+                )
+            gone = _gone(segments, starts[place], ends[place])
+            if gone is None:
                 consumer.assign([place])
-                start = (await consumer.beginning_offsets([place]))[place]
-                end = (await consumer.end_offsets([place]))[place]
-                if start > segments.first_offset:
-                    return Gone("expired")
-                if end <= segments.last_offset:
-                    return Gone("missing_segments")
                 consumer.seek(place, segments.first_offset)
+            if not await wanted():
+                return None
+            if gone is not None:
+                return gone
             try:
                 return await self._spool(consumer, place, SegmentCollector(media_id, segments), arrived)
             except OffsetOutOfRangeError:
                 return Gone("expired")  # retention overtook the read
+
+    @asynccontextmanager
+    async def _consumer(self) -> AsyncIterator[AIOKafkaConsumer]:
+        """One that is assigned to nothing. After an error it is not used again."""
+        consumer = self._idle.pop() if self._idle else None
+        try:
+            if consumer is None:
+                consumer = manual_consumer(
+                    self._settings, max_partition_fetch_bytes=FETCH_BYTES, fetch_max_bytes=2 * FETCH_BYTES
+                )
+                async with asyncio.timeout(SILENCE_S):
+                    await consumer.start()
+            yield consumer
+            if len(self._idle) < MOST_IDLE:
+                consumer.unsubscribe()
+                self._idle.append(consumer)
+                consumer = None
         finally:
-            await _stop(consumer)
+            if consumer is not None:
+                await _stop(consumer)
 
     async def _spool(
         self,
@@ -100,6 +132,12 @@ class SegmentReader:
         except BaseException:
             collected.spool.close()
             raise
+
+
+def _gone(segments: SegmentRange, start: int, end: int) -> Gone | None:
+    if start > segments.first_offset:
+        return Gone("expired")
+    return Gone("missing_segments") if end <= segments.last_offset else None
 
 
 async def _stop(consumer: AIOKafkaConsumer) -> None:

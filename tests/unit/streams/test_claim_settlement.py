@@ -116,7 +116,11 @@ class Reader:
     error: Exception | None = None
     reads: int = 0
 
-    async def read(self, media_id: str, segments: SegmentRange, *, arrived: Any) -> Spooled | Gone:
+    async def read(
+        self, media_id: str, segments: SegmentRange, *, wanted: Any, arrived: Any
+    ) -> Spooled | Gone | None:
+        if not await wanted():
+            return None
         self.reads += 1
         if self.error is not None:
             raise self.error
