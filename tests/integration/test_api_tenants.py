@@ -9,12 +9,12 @@ import asyncio
 import re
 import secrets
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import httpx
 import pytest
+import pytest_asyncio
 
 from polylogue.api.app import create_app
 from polylogue.api.auth.rules import rule_for
@@ -24,7 +24,7 @@ from tests.support.api_server import api_server
 from tests.support.events import Story, produce_events
 from tests.support.tables import caught_up, projector
 
-pytestmark = [pytest.mark.stack]
+pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
 
 MARKER = "xylophone"  # stands in everything that is the other owner's
 MODEL = "sim/painter"
@@ -134,6 +134,7 @@ def ids_of(story: Story) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Tenants:
+    settings: Settings
     api: httpx.AsyncClient
     mine: dict[str, str]
     theirs: dict[str, str]
@@ -154,14 +155,15 @@ class Tenants:
         )
 
 
-@asynccontextmanager
-async def tenants(prepared: Settings) -> AsyncIterator[Tenants]:
-    settings = keyed(prepared)
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def stage(prepared_once: Settings) -> AsyncIterator[Tenants]:
+    settings = keyed(prepared_once)
     mine, theirs = owned("ada", "drum"), owned("bob", MARKER)
     await produce_events(settings, [*mine.events, *theirs.events])
     async with projector(settings), api_server(settings) as api:
         await caught_up(settings)
         yield Tenants(
+            settings,
             api,
             ids_of(mine),
             ids_of(theirs),
@@ -172,21 +174,20 @@ async def tenants(prepared: Settings) -> AsyncIterator[Tenants]:
 
 
 async def test_nothing_but_what_is_named_here_opens_without_a_key_and_no_reader_writes(
-    prepared: Settings,
+    stage: Tenants,
 ) -> None:
-    async with tenants(prepared) as stage:
-        for operation in operations():
-            if operation.public:
-                continue
-            for key in ({}, bearer("plg_aaaaaaaaaaaa_" + "A" * 43)):
-                answer = await stage.ask(operation, key, stage.mine, stage.mine)
-                assert answer.status_code == 401, operation
-            if (operation.method, operation.name) in SCRAPED or operation.name.startswith("/admin"):
-                answer = await stage.ask(operation, stage.ada, stage.mine, stage.mine)
-                assert answer.status_code == 403, operation
-            elif rule_for(operation.method, operation.path).need == "write":
-                answer = await stage.ask(operation, stage.reader, stage.mine, stage.mine)
-                assert answer.status_code == 403, operation
+    for operation in operations():
+        if operation.public:
+            continue
+        for key in ({}, bearer("plg_aaaaaaaaaaaa_" + "A" * 43)):
+            answer = await stage.ask(operation, key, stage.mine, stage.mine)
+            assert answer.status_code == 401, operation
+        if (operation.method, operation.name) in SCRAPED or operation.name.startswith("/admin"):
+            answer = await stage.ask(operation, stage.ada, stage.mine, stage.mine)
+            assert answer.status_code == 403, operation
+        elif rule_for(operation.method, operation.path).need == "write":
+            answer = await stage.ask(operation, stage.reader, stage.mine, stage.mine)
+            assert answer.status_code == 403, operation
 
 
 async def test_every_route_that_writes_needs_to_be_named_to_be_open_to_readers() -> None:
@@ -207,95 +208,91 @@ async def test_every_stream_is_counted_and_watched_as_one() -> None:
         assert rule_for(operation.method, operation.at(dict.fromkeys(operation.ids, "x"))).stream, operation
 
 
-async def test_what_is_anothers_is_404_on_every_route(prepared: Settings) -> None:
-    async with tenants(prepared) as stage:
-        asked = 0
-        for operation in operations():
-            if operation.public or operation.name.startswith("/admin") or OWN_NAMES.search(operation.name):
-                continue
-            if (operation.method, operation.name) in COMMON | SCRAPED:
-                continue
-            body = body_of(operation, stage.theirs)
-            if not operation.ids and (body is None or stage.theirs["conversation_id"] not in body.values()):
-                continue
-            asked += 1
-            answer = await stage.ask(operation, stage.ada, stage.theirs, stage.theirs)
+async def test_what_is_anothers_is_404_on_every_route(stage: Tenants) -> None:
+    asked = 0
+    for operation in operations():
+        if operation.public or operation.name.startswith("/admin") or OWN_NAMES.search(operation.name):
+            continue
+        if (operation.method, operation.name) in COMMON | SCRAPED:
+            continue
+        body = body_of(operation, stage.theirs)
+        if not operation.ids and (body is None or stage.theirs["conversation_id"] not in body.values()):
+            continue
+        asked += 1
+        answer = await stage.ask(operation, stage.ada, stage.theirs, stage.theirs)
+        assert answer.status_code == 404, (operation, answer.status_code, answer.text)
+        assert MARKER not in answer.text, operation
+        if "turn_id" in operation.ids:  # another's turn in one's own conversation
+            mixed = stage.theirs | {"conversation_id": stage.mine["conversation_id"]}
+            answer = await stage.ask(operation, stage.ada, mixed, mixed)
             assert answer.status_code == 404, (operation, answer.status_code, answer.text)
-            assert MARKER not in answer.text, operation
-            if "turn_id" in operation.ids:  # another's turn in one's own conversation
-                mixed = stage.theirs | {"conversation_id": stage.mine["conversation_id"]}
-                answer = await stage.ask(operation, stage.ada, mixed, mixed)
-                assert answer.status_code == 404, (operation, answer.status_code, answer.text)
-            if operation.method in {"GET", "HEAD"} and not operation.streams:
-                # Else everything would be 404 to everybody.
-                answer = await stage.ask(operation, stage.bob, stage.theirs, stage.theirs)
-                assert answer.status_code in {200, 302}, (operation, answer.status_code)
-        assert asked > 15
+        if operation.method in {"GET", "HEAD"} and not operation.streams:
+            # Else everything would be 404 to everybody.
+            answer = await stage.ask(operation, stage.bob, stage.theirs, stage.theirs)
+            assert answer.status_code in {200, 302}, (operation, answer.status_code)
+    assert asked > 15
 
 
-async def test_no_list_shows_what_is_anothers(prepared: Settings) -> None:
-    async with tenants(prepared) as stage:
-        shown: set[str] = set()
-        for operation in operations():
-            if operation.method != "GET" or operation.ids or operation.public or operation.streams:
-                continue
-            if operation.name.startswith("/admin") or (operation.method, operation.name) in SCRAPED:
-                continue
-            answer = await stage.ask(operation, stage.ada, stage.theirs, stage.theirs)
-            assert answer.status_code == 200, (operation, answer.text)
-            told = answer.text.replace(f'"{MARKER}"', "")  # the question itself
-            assert MARKER not in told, operation
-            assert stage.theirs["conversation_id"] not in told, operation
-            assert stage.theirs["media_id"] not in told, operation
-            theirs = await stage.ask(operation, stage.bob, stage.theirs, stage.theirs)
-            if stage.theirs["conversation_id"] in theirs.text:
-                shown.add(operation.name)
-        assert {"/conversations", "/media", "/search"} <= shown
-        for other in ("?user=bob", "?all_users=true"):
-            for numbers in ("usage", "stats/models"):
-                refused = await stage.api.get(f"/api/v1/{numbers}{other}", headers=stage.ada)
-                assert refused.status_code == 403
+async def test_no_list_shows_what_is_anothers(stage: Tenants) -> None:
+    shown: set[str] = set()
+    for operation in operations():
+        if operation.method != "GET" or operation.ids or operation.public or operation.streams:
+            continue
+        if operation.name.startswith("/admin") or (operation.method, operation.name) in SCRAPED:
+            continue
+        answer = await stage.ask(operation, stage.ada, stage.theirs, stage.theirs)
+        assert answer.status_code == 200, (operation, answer.text)
+        told = answer.text.replace(f'"{MARKER}"', "")  # the question itself
+        assert MARKER not in told, operation
+        assert stage.theirs["conversation_id"] not in told, operation
+        assert stage.theirs["media_id"] not in told, operation
+        theirs = await stage.ask(operation, stage.bob, stage.theirs, stage.theirs)
+        if stage.theirs["conversation_id"] in theirs.text:
+            shown.add(operation.name)
+    assert {"/conversations", "/media", "/search"} <= shown
+    for other in ("?user=bob", "?all_users=true"):
+        for numbers in ("usage", "stats/models"):
+            refused = await stage.api.get(f"/api/v1/{numbers}{other}", headers=stage.ada)
+            assert refused.status_code == 403
 
 
-async def test_a_stream_of_everything_holds_nothing_of_anothers(prepared: Settings) -> None:
+async def test_a_stream_of_everything_holds_nothing_of_anothers(stage: Tenants) -> None:
     streams = [one for one in operations() if one.method == "GET" and one.streams and not one.ids]
-    async with tenants(prepared) as stage:
-        for operation in streams:
-            seen = b""
-            async with stage.api.stream("GET", operation.path, headers=stage.ada, timeout=30) as response:
-                assert response.status_code == 200
-                later = owned("bob", MARKER)
-                await produce_events(prepared, later.events)
-                mine = owned("ada", "drum")
-                await produce_events(prepared, mine.events)
-                async with asyncio.timeout(60):
-                    async for piece in response.aiter_raw():
-                        seen += piece
-                        if mine.conversation_id.encode() in seen:  # it was written after the other's
-                            break
-            assert MARKER.encode() not in seen
-            assert later.conversation_id.encode() not in seen
-
-
-async def test_a_cursor_of_anothers_conversation_shows_nothing_of_it(prepared: Settings) -> None:
-    async with tenants(prepared) as stage:
-        path = "/api/v1/conversations/{}/events"
-        async with stage.api.stream(
-            "GET", path.format(stage.theirs["conversation_id"]), headers=stage.bob, timeout=30
-        ) as response:
-            theirs = b""
+    for operation in streams:
+        seen = b""
+        async with stage.api.stream("GET", operation.path, headers=stage.ada, timeout=30) as response:
+            assert response.status_code == 200
+            later = owned("bob", MARKER)
+            await produce_events(stage.settings, later.events)
+            mine = owned("ada", "drum")
+            await produce_events(stage.settings, mine.events)
             async with asyncio.timeout(60):
                 async for piece in response.aiter_raw():
-                    theirs += piece
-                    if (found := re.search(rb"^id: (.+)$", theirs, re.MULTILINE)) is not None:
+                    seen += piece
+                    if mine.conversation_id.encode() in seen:  # it was written after the other's
                         break
-        assert found is not None
-        cursor = found[1].decode()
-        turn = {"turn": stage.mine["turn_id"], "after": cursor}
-        async with stage.api.stream(
-            "GET", path.format(stage.mine["conversation_id"]), headers=stage.ada, params=turn, timeout=30
-        ) as response:
-            told = await response.aread()
-        assert response.status_code in {200, 204, 409}
-        assert MARKER.encode() not in told
-        assert stage.theirs["conversation_id"].encode() not in told
+        assert MARKER.encode() not in seen
+        assert later.conversation_id.encode() not in seen
+
+
+async def test_a_cursor_of_anothers_conversation_shows_nothing_of_it(stage: Tenants) -> None:
+    path = "/api/v1/conversations/{}/events"
+    async with stage.api.stream(
+        "GET", path.format(stage.theirs["conversation_id"]), headers=stage.bob, timeout=30
+    ) as response:
+        theirs = b""
+        async with asyncio.timeout(60):
+            async for piece in response.aiter_raw():
+                theirs += piece
+                if (found := re.search(rb"^id: (.+)$", theirs, re.MULTILINE)) is not None:
+                    break
+    assert found is not None
+    cursor = found[1].decode()
+    turn = {"turn": stage.mine["turn_id"], "after": cursor}
+    async with stage.api.stream(
+        "GET", path.format(stage.mine["conversation_id"]), headers=stage.ada, params=turn, timeout=30
+    ) as response:
+        told = await response.aread()
+    assert response.status_code in {200, 204, 409}
+    assert MARKER.encode() not in told
+    assert stage.theirs["conversation_id"].encode() not in told
