@@ -23,5 +23,7 @@ export default defineConfig({
     environment: "happy-dom",
     include: ["src/**/*.test.{ts,tsx}"],
     restoreMocks: true,
+    // Properties are tried many times, also on a machine that does other things.
+    testTimeout: 30_000,
   },
 });

@@ -2,7 +2,9 @@
 import { ApiError } from "../client/errors";
 import { ask, type Link, type Read, type StreamHooks } from "../client/stream";
 import type { PlacedEvent } from "../types/api";
-import { Cell, type Schedule } from "./store";
+import { paced, type Pacing } from "./pace";
+import { isSeen } from "./sight";
+import { beforePaint, Cell, type Schedule } from "./store";
 import { apply, EMPTY, type Turn } from "./turn";
 
 export interface Live {
@@ -16,8 +18,16 @@ export interface Live {
   readonly told: unknown;
 }
 
+/** What two cards need is drawn within a frame also where twelve are seen. */
+const PACING: Pacing = { most: 2, unseenFrames: 30, isSeen };
+
 export class LiveTurn {
+  /** As it is. */
   readonly live: Cell<Live>;
+  /** As it is drawn: a frame or some behind where many models write at once. */
+  readonly drawn: Cell<Live>;
+  #frame = 0;
+  #drawing = false;
   readonly #over = new AbortController();
   readonly #hooks: StreamHooks;
 
@@ -25,11 +35,12 @@ export class LiveTurn {
     private readonly read: Read,
     seed: Turn = EMPTY,
     private readonly now: () => number = Date.now,
-    schedule?: Schedule,
+    private readonly schedule: Schedule = beforePaint,
   ) {
     const first: Live = { turn: seed, link: "connecting", problem: null, code: null, told: null };
-    this.live = schedule ? new Cell<Live>(first, schedule) : new Cell<Live>(first);
-    this.#hooks = { onLink: (link) => this.live.set({ ...this.live.get(), link }) };
+    this.live = new Cell<Live>(first, schedule);
+    this.drawn = new Cell<Live>(first, (tell) => tell());
+    this.#hooks = { onLink: (link) => this.#set({ ...this.live.get(), link }) };
   }
 
   /** Sends a prompt, a retry or a further model, and reads to the end of the turn. What goes wrong is in `live`. */
@@ -51,12 +62,29 @@ export class LiveTurn {
     try {
       for await (const frame of frames) {
         const held = this.live.get();
-        this.live.set({ ...held, turn: apply(held.turn, frame, this.now()) });
+        this.#set({ ...held, turn: apply(held.turn, frame, this.now()) });
       }
     } catch (error) {
       const problem = error instanceof Error ? error.message : "Something went wrong; reload the page.";
       const code = error instanceof ApiError ? error.code : null;
-      this.live.set({ ...this.live.get(), link: "ended", problem, code, told: error instanceof ApiError ? error.body : null });
+      this.#set({ ...this.live.get(), link: "ended", problem, code, told: error instanceof ApiError ? error.body : null });
     }
+  }
+
+  #set(live: Live): void {
+    this.live.set(live);
+    if (!this.#drawing) this.#draw();
+  }
+
+  #draw(): void {
+    this.#drawing = true;
+    this.schedule(() => {
+      this.#drawing = false;
+      this.#frame += 1;
+      const live = this.live.get();
+      const { turn, waits } = paced(this.drawn.get().turn, live.turn, this.#frame, PACING);
+      if (waits) this.#draw();
+      this.drawn.set({ ...live, turn });
+    });
   }
 }

@@ -2,6 +2,7 @@
 import { memo, useEffect, useRef } from "react";
 import { CopyButton } from "../../components/ui/CopyButton";
 import { MessageBubble } from "../../components/conversation/MessageBubble";
+import { isSeen, watchSight } from "../../state/sight";
 import { ended, type Answer, type AnswerPhase, type Medium } from "../../state/turn";
 
 const STATUS: Record<AnswerPhase, string> = {
@@ -41,11 +42,10 @@ export const AnswerCard = memo(function AnswerCard({ answer, prompt, name, best,
   const atEnd = useRef(true);
   // Who reads at the end stays there; who has scrolled away is left alone.
   useEffect(() => {
-    const box = body.current;
-    if (!box || !atEnd.current || ended(answer)) return;
     // A card out of sight is not laid out, and must not be made to be.
-    if (box.checkVisibility({ contentVisibilityAuto: true })) box.scrollTop = 1e9;
+    if (body.current && atEnd.current && !ended(answer) && isSeen(answer.responseId)) body.current.scrollTop = 1e9;
   });
+  useEffect(() => (body.current ? watchSight(body.current, answer.responseId) : undefined), [answer.responseId]);
   const done = ended(answer);
   return (
     <article className="answer" aria-labelledby={`name-${answer.responseId}`} data-phase={answer.phase}>

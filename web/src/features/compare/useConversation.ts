@@ -39,7 +39,7 @@ export function useConversation(id: string | undefined): Shown {
     retry: (count, error) => !(error instanceof ApiError && error.status < 500) && count < 5,
   });
   const read = useSyncExternalStore(desk.turns.subscribe, desk.turns.get)[id ?? NEW];
-  const live = useSyncExternalStore(read?.live.subscribe ?? never, read?.live.get ?? (() => null));
+  const live = useSyncExternalStore(read?.drawn.subscribe ?? never, read?.drawn.get ?? (() => null));
   const turns = useMemo(
     () => (stored.data?.turns ?? []).map((turn) => fromStored(turn, stored.data?.conversation_id ?? "")),
     [stored.data],
