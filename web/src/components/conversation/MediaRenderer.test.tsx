@@ -87,6 +87,19 @@ describe("MediaRenderer", () => {
     expect(made.querySelector(".media-error")?.textContent).toContain(words);
   });
 
+  it("stays at the address that it loads from when the API signs another, so that nothing loads twice or stops playing", () => {
+    const page = (url: string) => (
+      <QueryClientProvider client={new QueryClient()}>
+        <MediaRenderer medium={medium("audio", { attachment: attachment("audio", { url }) })} alt="a" />
+        <MediaRenderer medium={medium("image", { attachment: attachment("image", { url }) })} alt="b" />
+      </QueryClientProvider>
+    );
+    const shown = render(page("https://media.example.com/one?signed=1"));
+    shown.rerender(page("https://media.example.com/one?signed=2"));
+    expect(shown.container.querySelector("audio")?.src).toBe("https://media.example.com/one?signed=1");
+    expect(shown.container.querySelector("img")?.src).toBe("https://media.example.com/one?signed=1");
+  });
+
   it("asks once, silently, for a new address when the old one no longer opens", async () => {
     const fetched = vi.fn(() =>
       Promise.resolve(new Response(JSON.stringify({ url: "https://media.example.com/fresh" }), { status: 200 })),

@@ -52,9 +52,11 @@ export function MediaRenderer(given: Props) {
 }
 
 function Ready({ medium, attachment, alt, wordsIn, onOpen, onDelete }: Props & { attachment: MediaAttachment }) {
-  const [renewed, setRenewed] = useState<MediaAttachment | null>(null);
+  // Every answer of the API signs the addresses anew. A file that is shown or played stays at the one it was loaded from.
+  const [address, setAddress] = useState(attachment);
+  const [renewed, setRenewed] = useState(false);
   const [broken, setBroken] = useState(false);
-  const shown = renewed ?? attachment;
+  const poster = useFirst(rendition(address, "poster") ?? rendition(attachment, "poster"));
 
   /** A signed address ends its life while a page stays open: one silent new one, then the truth. */
   function failed() {
@@ -62,8 +64,9 @@ function Ready({ medium, attachment, alt, wordsIn, onOpen, onDelete }: Props & {
       setBroken(true);
       return;
     }
+    setRenewed(true);
     renew(attachment.media_id).then(
-      (fresh) => setRenewed({ ...attachment, ...fresh }),
+      (fresh) => setAddress({ ...attachment, ...fresh }),
       () => setBroken(true),
     );
   }
@@ -75,7 +78,7 @@ function Ready({ medium, attachment, alt, wordsIn, onOpen, onDelete }: Props & {
         <button
           type="button"
           onClick={() => {
-            setRenewed(null);
+            setRenewed(false);
             setBroken(false);
           }}
         >
@@ -89,7 +92,7 @@ function Ready({ medium, attachment, alt, wordsIn, onOpen, onDelete }: Props & {
       {medium.type === "image" && (
         <button type="button" className="media-open" onClick={() => onOpen?.(medium)} aria-label={`Enlarge: ${alt}`}>
           <img
-            src={rendition(shown, "webp") ?? shown.url}
+            src={rendition(address, "webp") ?? address.url}
             alt={alt}
             loading="lazy"
             decoding="async"
@@ -99,12 +102,12 @@ function Ready({ medium, attachment, alt, wordsIn, onOpen, onDelete }: Props & {
         </button>
       )}
       {medium.type === "audio" && (
-        <AudioPlayer attachment={shown} label={`Sound: ${alt}`} wordsIn={wordsIn} onError={failed} />
+        <AudioPlayer attachment={{ ...attachment, url: address.url }} label={`Sound: ${alt}`} wordsIn={wordsIn} onError={failed} />
       )}
       {medium.type === "video" && (
         <video
-          src={shown.url}
-          poster={rendition(shown, "poster")}
+          src={address.url}
+          poster={poster}
           controls
           playsInline
           preload="metadata"
@@ -114,14 +117,21 @@ function Ready({ medium, attachment, alt, wordsIn, onOpen, onDelete }: Props & {
         />
       )}
       <figcaption>
-        <span>{facts(shown)}</span>
-        <Download attachment={shown} name={NAMES[medium.type].toLowerCase()} />
+        <span>{facts(attachment)}</span>
+        <Download attachment={renewed ? address : attachment} name={NAMES[medium.type].toLowerCase()} />
         {onDelete && attachment.media_id && (
           <Removal name={NAMES[medium.type].toLowerCase()} onDelete={() => onDelete(medium)} />
         )}
       </figcaption>
     </figure>
   );
+}
+
+/** The first value that there was. */
+function useFirst<T>(value: T | undefined): T | undefined {
+  const [first, setFirst] = useState(value);
+  if (first === undefined && value !== undefined) setFirst(value);
+  return first ?? value;
 }
 
 /** By a request of our own: the link leads to another origin, whose files a browser would show instead of saving. */
