@@ -37,6 +37,7 @@ SEARCH_MESSAGES = Table(
     # Those of the content of what has ended; NULL before.
     derived={"words": "tsvector"},
     indexes=("(conversation_id)",),
+    # Measured with 60,000 answers of 150 words: filled with it 57 s, without it 26 s and 16 s to make it.
     readers_indexes=("USING gin (words)",),
 )
 # "simple" treats all languages alike: words as they are written, in lower case, none left out. Without its brackets

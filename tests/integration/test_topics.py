@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -43,6 +44,10 @@ async def create(settings: Settings, name: str, partitions: int, **config: str) 
         configs = {key.replace("_", "."): value for key, value in config.items()}
         response = await client.create_topics([NewTopic(name, partitions, 1, topic_configs=configs)])
         assert [error[1] for error in response.topic_errors] == [0]
+        # The controller has it; the broker that is asked may learn of it a moment later.
+        async with asyncio.timeout(60):
+            while name not in await client.list_topics():
+                await asyncio.sleep(0.02)
 
 
 async def alter(settings: Settings, name: str, **config: str) -> None:

@@ -13,7 +13,7 @@ from polylogue.api.server import serve
 from polylogue.cli.projections.operator import Operator
 from polylogue.infra.settings import Settings
 
-READY_S = 20.0
+READY_S = 60.0
 ASK_EVERY_S = 0.05
 POST = "/api/compare-stream"
 LIST = "/api/conversations"
@@ -46,7 +46,7 @@ async def api_server(
         ) as client:
             if ready:
                 async with asyncio.timeout(READY_S):
-                    while (await client.get("/readyz")).status_code != 200:
+                    while (await client.get("/readyz", timeout=READY_S)).status_code != 200:
                         await asyncio.sleep(ASK_EVERY_S)
             yield client
     finally:
