@@ -37,7 +37,7 @@ CONVERSATIONS = Table(
         "created_at": "timestamptz NOT NULL",
         "updated_at": "timestamptz NOT NULL",
     },
-    indexes=(
+    readers_indexes=(
         "(owner_id, updated_at DESC, conversation_id) WHERE NOT deleted",
         "(parent_conversation_id) WHERE parent_conversation_id IS NOT NULL",
     ),
