@@ -1,4 +1,4 @@
-"""`python -m bench [NAME…]`: measures the figures named, or all of them."""
+"""`python -m bench [NAME…]`: measures the figures named, or all of them; `web` names all that begin with `web_`."""
 
 from __future__ import annotations
 
@@ -27,6 +27,8 @@ from bench.figures import (
     startup,
     validation,
     web_frames,
+    web_media,
+    web_memory,
 )
 from bench.machine import machine, versions
 from bench.processes import BenchError
@@ -48,6 +50,8 @@ FIGURES = (
     replay,
     projection_lag,
     web_frames,
+    web_media,
+    web_memory,
 )
 
 
@@ -68,10 +72,14 @@ def main() -> int:
         for figure in figures.values():
             console.print(f"[bold]{figure.name}[/]\n  {figure.measures}")
         return 0
-    if unknown := [name for name in chosen.names if name not in figures]:
-        arguments.error(f"there is no figure {unknown[0]}; there are {', '.join(figures)}")
+    named: list[str] = []
+    for name in chosen.names:
+        meant = [name] if name in figures else [one for one in figures if one.startswith(f"{name}_")]
+        if not meant:
+            arguments.error(f"there is no figure {name}; there are {', '.join(figures)}")
+        named += meant
     failed = False
-    for name in chosen.names or [name for name, figure in figures.items() if not figure.only_if_named]:
+    for name in named or [name for name, figure in figures.items() if not figure.only_if_named]:
         failed |= not _measure(console, figures[name], quick=chosen.quick)
     return int(failed)
 
