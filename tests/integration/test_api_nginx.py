@@ -52,7 +52,7 @@ class Behind:
         """How many are open, by process."""
         found = []
         for port in self.ports:
-            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as direct:
+            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=WAIT_S) as direct:
                 told = (await direct.get("/metrics", headers=bearer(self.key))).text
                 (line,) = [one for one in told.splitlines() if one.startswith("polylogue_api_subscribers ")]
                 found.append(float(line.split()[1]))
@@ -72,7 +72,8 @@ async def running(prepared: Settings, folder: Path) -> AsyncIterator[Behind]:
         ports = [server.base_url.port or 0 for server in (one, other)]
         with nginx(folder, ports, silent_s=SILENT_S) as proxy:
             headers = bearer(key)
-            async with httpx.AsyncClient(base_url=proxy.url, verify=proxy.trust, headers=headers) as client:
+            options: dict[str, Any] = {"verify": proxy.trust, "headers": headers, "timeout": WAIT_S}
+            async with httpx.AsyncClient(base_url=proxy.url, **options) as client:
                 yield Behind(proxy, client, wire, key, ports, stops)
 
 

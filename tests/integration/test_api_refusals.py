@@ -21,6 +21,7 @@ POST = "/api/compare-stream"
 LIST = "/api/conversations"
 BODY: dict[str, Any] = {"input_data": "Hello", "models": ["sim/text"]}
 DEAD_WITHIN_S = 5.0
+WAIT_S = 60.0
 
 pytestmark = [pytest.mark.stack]
 
@@ -29,6 +30,7 @@ async def test_what_is_not_let_in_or_is_too_much_is_counted(prepared: Settings) 
     settings = keyed(prepared, limit_requests_per_minute=3)
     reader, scraper = await key_of(settings, "ada", "read"), await key_of(settings, "root", "metrics")
     async with api_server(settings) as client:
+        client.timeout = WAIT_S
         answers = [
             await client.get(LIST),
             await client.post(POST, json=BODY, headers=bearer(reader)),
@@ -66,7 +68,7 @@ async def test_the_end_of_a_key_ends_the_file_that_it_opened(
         async with frames(client, "POST", POST, json=BODY, headers=bearer(key)):
             script = await wire.script()
         url = f"{LIST}/{script.command.conversation_id}/media.zip"
-        async with client.stream("GET", url, headers=bearer(key), timeout=60) as response:
+        async with client.stream("GET", url, headers=bearer(key), timeout=WAIT_S) as response:
             pieces = response.aiter_raw()
             assert await anext(pieces)
             await with_accounts(settings, lambda connection: accounts.revoke_key(connection, id_of(key)))

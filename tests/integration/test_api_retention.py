@@ -18,6 +18,7 @@ from tests.support.sse_client import frames
 
 POST = "/api/compare-stream"
 MINE = "/api/streams/me"
+WAIT_S = 60.0
 BODY = {"input_data": "Hello", "models": ["sim/text"]}
 
 pytestmark = [pytest.mark.stack]
@@ -37,7 +38,7 @@ async def rename(script: Script, wire: Wire, title: str, number: int) -> None:
 
 async def counted(client: httpx.AsyncClient, outcome: str) -> float:
     name = f'polylogue_api_streams_begun_total{{outcome="{outcome}"}} '
-    lines = (await client.get("/metrics")).text.splitlines()
+    lines = (await client.get("/metrics", timeout=WAIT_S)).text.splitlines()
     return sum(float(line.removeprefix(name)) for line in lines if line.startswith(name))
 
 
@@ -52,7 +53,7 @@ async def test_a_conversation_whose_log_was_removed_says_410_and_where_to_go_on(
             places = set()
             for url in (standard, data):
                 for asked in ({}, {"after": seen[0]["id"]}, {"after": seen[0]["id"], "snapshot": "true"}):
-                    refused = await client.get(url, params=asked)
+                    refused = await client.get(url, params=asked, timeout=WAIT_S)
                     assert (refused.status_code, refused.json()["code"]) == (410, "retention"), (url, asked)
                     assert refused.json()["detail"].endswith("go on from resume_from.")
                     places.add(refused.json()["resume_from"])
@@ -78,7 +79,7 @@ async def test_a_stream_of_all_conversations_says_410_and_where_to_go_on(
     prepared: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with api_server(prepared) as client, Wire(prepared) as wire:
-        async with client.stream("GET", MINE, timeout=60) as response:
+        async with client.stream("GET", MINE, timeout=WAIT_S) as response:
             lines = response.aiter_lines()
             began = await next_id(lines)  # where it begins, before any frame
             script, _ = await ended_turn(client, wire)
@@ -95,7 +96,7 @@ async def test_a_stream_of_all_conversations_says_410_and_where_to_go_on(
                     break
         await wire.delete_before(script.command.conversation_id, parse(frame["id"]).offset)
         resume = await refused_with("retention", client, began)
-        async with client.stream("GET", MINE, params={"after": resume}, timeout=60) as response:
+        async with client.stream("GET", MINE, params={"after": resume}, timeout=WAIT_S) as response:
             lines = response.aiter_lines()
             assert await next_id(lines) == resume
             await rename(script, wire, "New", 99)
@@ -114,7 +115,7 @@ async def next_id(lines: Any) -> str:
 
 async def refused_with(code: str, client: httpx.AsyncClient, after: str) -> str:
     """Checks both forms of the refusal; returns where to go on."""
-    refused = await client.get(MINE, params={"after": after})
+    refused = await client.get(MINE, params={"after": after}, timeout=WAIT_S)
     assert (refused.status_code, refused.json()["code"]) == (410, code)
     assert refused.json()["detail"].endswith("go on from resume_from.")
     asked: dict[str, Any] = {"params": {"errors": "frame"}, "headers": {"Last-Event-ID": after}}
