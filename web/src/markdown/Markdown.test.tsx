@@ -43,12 +43,25 @@ describe("Markdown", () => {
     expect(show("$$\nx = 1\n$$").querySelector(".formula.display")).not.toBeNull();
   });
 
+  it("leaves the elements of what is final as they are while the text goes on", () => {
+    const blocks = Array.from({ length: 40 }, (_, n) => `Block ${n}\n\n- a\n- b\n\n`);
+    const { container, rerender } = render(<Markdown text={blocks.slice(0, 3).join("")} done={false} />);
+    const first = container.querySelector("li");
+    for (let many = 4; many <= 40; many += 1) rerender(<Markdown text={blocks.slice(0, many).join("")} done={false} />);
+    expect(container.querySelector("li")).toBe(first);
+    expect(container.querySelectorAll("li")).toHaveLength(80);
+    expect(container.querySelectorAll(".part").length).toBeLessThan(20);
+    rerender(<Markdown text={blocks.join("")} done />);
+    expect(container.querySelector("li")).toBe(first);
+    expect(container.textContent).toContain("Block 39");
+  });
+
   it("gives each block its own direction, and its language where it is certain", () => {
     const made = show(
       "In German one would say it like this, with the verb at the end of it:\n\n" +
         "Der Mond ist aufgegangen, und die See ist still, wie sie es auch im Winter ist.\n\nשלום לכל העולם כולו",
     );
-    const blocks = [...made.querySelectorAll<HTMLElement>(".markdown > *")];
+    const blocks = [...made.querySelectorAll<HTMLElement>(".markdown > .part > *")];
     expect(blocks.map((one) => one.dir)).toEqual(["auto", "auto", "auto"]);
     expect(blocks.map((one) => one.lang)).toEqual(["en", "de", "he"]);
   });

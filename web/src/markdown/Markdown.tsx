@@ -16,15 +16,46 @@ export const Markdown = memo(function Markdown({ text, done }: { text: string; d
   const blocks = cut(from, done ? `${text}\n` : text);
   known.current = { text, blocks };
   const language = useMemo(() => (done ? languageOf(text) : undefined), [text, done]);
+  const sources = blocks.open === "" ? blocks.settled : [...blocks.settled, blocks.open];
+  const parts = Array.from({ length: Math.ceil(sources.length / PART) }, (_, n) => sources.slice(n * PART, (n + 1) * PART));
   return (
     <div className="markdown" lang={language}>
-      {blocks.settled.map((source, n) => (
-        <Block key={n} source={source} final />
+      {parts.map((sources, n) => (
+        <Part key={n} sources={sources} settled={Math.min(PART, blocks.settled.length - n * PART)} done={done} />
       ))}
-      {blocks.open !== "" && <Block key={blocks.settled.length} source={blocks.open} final={done} />}
     </div>
   );
 });
+
+/** So many blocks are skipped together where they are out of sight: each that the browser watches costs a little, too. */
+const PART = 6;
+
+interface PartProps {
+  sources: readonly string[];
+  /** How many of them are final though the text goes on. */
+  settled: number;
+  done: boolean;
+}
+
+const Part = memo(function Part({ sources, settled, done }: PartProps) {
+  return (
+    <div className="part">
+      {sources.map((source, n) => (
+        <Block key={n} source={source} final={n < settled || done} />
+      ))}
+    </div>
+  );
+}, isSamePart);
+
+/** A part that is whole stays as it is, whatever comes behind it. */
+function isSamePart(before: PartProps, next: PartProps): boolean {
+  return (
+    before.settled === next.settled &&
+    before.sources.length === next.sources.length &&
+    before.sources.every((source, n) => source === next.sources[n]) &&
+    (before.done === next.done || next.settled === next.sources.length)
+  );
+}
 
 /** Each block has its own direction and, once it is whole, its own language: answers quote and translate. */
 const Block = memo(function Block({ source, final }: { source: string; final: boolean }) {
