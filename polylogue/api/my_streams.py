@@ -18,8 +18,8 @@ from polylogue.api.principal import Asking
 from polylogue.api.services import Services
 from polylogue.api.sse import HEADERS, EventStream
 from polylogue.api.streams import counting_refusals
-from polylogue.api.subscription import gap
 from polylogue.api.vector import OtherLogError, Stand, Vector, logs_digest, parse, written
+from polylogue.api.window_reader import gap
 
 router = APIRouter(prefix="/streams", tags=["conversations"])
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from typing import Literal, Self
+from collections.abc import Callable
+from typing import Literal
 
 from polylogue.api.hub import REACH_S, Hub, NotReadyError
-from polylogue.api.live import Audiences, LiveStreams
+from polylogue.api.live import Audiences
 from polylogue.api.owner_feed import BRIEF, OwnerFeed
-from polylogue.api.subscription import PIECE_BYTES, first_of, gap
 from polylogue.api.vector import Stand, Starts, Vector, logs_digest, written
-from polylogue.api.window import KEEPALIVE, Encoded, Form, Window, wire
+from polylogue.api.window import Window
+from polylogue.api.window_reader import WindowReader, gap
 
 MOST_RECORDS = 200_000  # of everybody, that are read for one who was away; a second or two of reading
 
@@ -20,10 +20,8 @@ class TooFarError(Exception):
     """More has happened since than is read for one reader."""
 
 
-class OwnerReading:
-    form: Form = "events"
-    turn_id: str | None = None
-    over = False  # new conversations may begin at any time
+class OwnerReading(WindowReader):
+    """Never over: new conversations may begin at any time."""
 
     def __init__(
         self,
@@ -34,22 +32,9 @@ class OwnerReading:
         keepalive_s: float,
         sent: Callable[[int], None] = lambda _frames: None,
     ) -> None:
-        self._hub, self._feed, self._content = hub, feed, content
-        self._keepalive_s, self._sent = keepalive_s, sent
+        super().__init__(hub, feed, keepalive_s=keepalive_s, sent=sent)
+        self._feed, self._content = feed, content
         self._view = feed.views[content]
-        self._backlog: list[Encoded] = []
-        self._sequence = 0
-        self.last_id = ""
-        self._left = False
-        self._waiter: asyncio.Future[None] | None = None
-
-    def __enter__(self) -> Self:
-        self._feed.subscribers += 1
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._feed.subscribers -= 1
-        self._feed.idle_since = self._hub.now()
 
     async def prepare(self, after: dict[int, Stand] | None) -> None:
         """Reads what lies between the vector and where the feed stands.
@@ -110,28 +95,8 @@ class OwnerReading:
     def audiences(self) -> Audiences:
         return self._view.audiences
 
-    @property
-    def live(self) -> LiveStreams:
-        return self._hub.live
-
-    def next_piece(self) -> tuple[bytes | None, bool]:
-        if self._backlog:
-            piece = first_of(self._backlog, PIECE_BYTES)
-            del self._backlog[: len(piece)]
-            self.last_id = piece[-1].id
-            self._sent(len(piece))
-            return wire(piece, self.form), False
-        if self._hub.stopping:
-            return self.gap("shutdown"), True
-        if self._feed.broken or self._sequence < self.window.base:
-            return self.gap("slow"), True
-        batch = self.window.since(self._sequence, self.form, None)
-        self._sequence = batch.next_sequence
-        if batch.last_id is None:
-            return None, False
-        self.last_id = batch.last_id
-        self._sent(batch.frames)
-        return batch.data, False
+    def _too_slow(self) -> bool:
+        return self._feed.broken or super()._too_slow()
 
     def had_all(self, sequence: int, last_id: str) -> None:
         # Vectors do not sort as text; an audience that has delivered nothing yet has no id.
@@ -141,23 +106,3 @@ class OwnerReading:
 
     def gap(self, reason: Literal["slow", "shutdown"]) -> bytes:
         return gap("", reason, self.last_id, self.form)
-
-    def leave(self) -> None:
-        self._left = True
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
-
-    async def chunks(self) -> AsyncIterator[bytes]:
-        while not self._left:
-            data, over = self.next_piece()
-            if data is not None:
-                yield data
-            if over:
-                return
-            if data is None:
-                self._waiter = self._feed.news()
-                try:
-                    async with asyncio.timeout(self._keepalive_s):
-                        await self._waiter
-                except TimeoutError:
-                    yield KEEPALIVE[self.form]

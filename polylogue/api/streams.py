@@ -22,8 +22,9 @@ from polylogue.api.services import Services
 from polylogue.api.snapshot import begins_again, snapshot_frames
 from polylogue.api.snapshot_rows import ended
 from polylogue.api.sse import HEADERS, EventStream
-from polylogue.api.subscription import Subscription, gap
+from polylogue.api.subscription import Subscription
 from polylogue.api.window import Form
+from polylogue.api.window_reader import gap
 
 TABLES_S = 5.0  # the projector is a moment behind the log; more means that it stands still
 SNAPSHOT_TABLES = ("conversations", "conversation_messages")
