@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -13,7 +12,7 @@ from pydantic import AnyHttpUrl
 
 from polylogue.infra.settings import Settings
 from tests.support.api_server import api_server
-from tests.support.processes import Process, Simulator, process, simulator, wait_until
+from tests.support.processes import Process, Simulator, process, wait_until
 from tests.support.sse_client import frames
 
 POST = "/api/compare-stream"
@@ -22,12 +21,6 @@ MODELS = [LONG, "sim/slow:pace=30ms:tokens=5000", "sim/text:delay=5s:pace=5ms"]
 WAIT_S = 90.0
 
 pytestmark = [pytest.mark.stack]
-
-
-@pytest.fixture(scope="module")
-def gateway() -> Iterator[Simulator]:
-    with simulator() as running:
-        yield running
 
 
 async def asked(client: httpx.AsyncClient, **more: Any) -> str:
