@@ -46,7 +46,8 @@ def stop(whole: Address, conversation: str) -> None:
 
 
 def shown(page: Page) -> str:
-    text: str = page.get_by_role("article").locator(".markdown").inner_text()
+    """All of it: what is out of sight is no part of the rendered text."""
+    text = page.get_by_role("article").locator(".markdown").text_content() or ""
     return " ".join(text.split())
 
 
@@ -146,18 +147,33 @@ def test_a_turn_begun_in_one_tab_appears_in_the_other(context: BrowserContext) -
         wait_for(answer(page, "sim/text"), "finished")
 
 
-def test_the_network_goes_and_comes_back_and_nothing_is_lost_or_doubled(page: Page) -> None:
-    ask(page, "Say something slowly", "sim/slow")
-    slow = answer(page, "sim/slow")
-    expect(slow.locator(".markdown")).not_to_be_empty()
-    page.context.set_offline(True)
-    expect(page.get_by_text("You are offline.")).to_be_visible()
-    page.context.set_offline(False)
-    expect(page.get_by_text("You are offline.")).to_be_hidden()
-    wait_for(slow, "finished")
-    said = slow.locator(".markdown").inner_text()
-    page.reload()
-    expect(answer(page, "sim/slow").locator(".markdown")).to_have_text(said, use_inner_text=True)
+@pytest.mark.parametrize("conversations", [1, 2])  # by its own stream, and by the one of all
+def test_the_network_goes_and_comes_back_and_nothing_is_lost_or_doubled(
+    context: BrowserContext, whole: Address, conversations: int
+) -> None:
+    begun = [begin(whole, "sim/slow:tokens=2000:pace=100ms") for _ in range(conversations)]
+    pages = [context.new_page() for _ in begun]
+    before = streams(whole)
+    for page, conversation in zip(pages, begun, strict=True):
+        page.goto(f"/c/{conversation}")
+        expect(page.get_by_role("article").locator(".markdown")).not_to_be_empty()
+    wait_until(lambda: streams(whole) - before == 1, "one stream", within_s=PATIENCE_S)
+    context.set_offline(True)
+    for page in pages:
+        expect(page.get_by_text("You are offline.")).to_be_visible()
+    heard = [len(shown(page)) for page in pages]
+    context.set_offline(False)
+    for page in pages:
+        expect(page.get_by_text("You are offline.")).to_be_hidden()
+    wait_until(
+        lambda: all(len(shown(page)) > had for page, had in zip(pages, heard, strict=True)),
+        "more words in every tab",
+        within_s=PATIENCE_S,
+    )
+    for page, conversation in zip(pages, begun, strict=True):
+        stop(whole, conversation)
+        wait_for(page.get_by_role("article"), "cancelled")
+        assert shown(page) == said(whole, conversation)
 
 
 def test_a_slow_network_shows_words_as_they_come(page: Page) -> None:
