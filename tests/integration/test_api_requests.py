@@ -24,6 +24,7 @@ from polylogue.infra.settings import Settings
 from polylogue.schemas import events
 from polylogue.schemas.commands import CancelTurn, HistoryMessage
 from tests.support.api_server import api_server
+from tests.support.played import Played
 from tests.support.script import Wire
 from tests.support.sse_client import frames
 
@@ -32,7 +33,7 @@ POST = "/api/compare-stream"
 SECRET = "52.5200N13.4050E"
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
-pytestmark = [pytest.mark.stack]
+pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
 
 
 def attached(kind: str = "JPEG", size: tuple[int, int] = (40, 20), **changes: str) -> dict[str, str]:
@@ -114,8 +115,9 @@ async def test_bad_pictures_are_refused_with_a_sentence_and_leave_nothing_behind
 
 
 async def test_without_storage_pictures_are_refused_and_prompts_without_them_are_not(
-    prepared: Settings,
+    prepared: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("polylogue.api.attachments.STORE_S", 1.0)
     away = prepared.model_copy(update={"s3_endpoint_url": AnyHttpUrl("http://127.0.0.1:9")})
     async with api_server(away) as client:
         response = await client.post(POST, json=BODY | {"attached_images": [attached()]}, timeout=60)
@@ -125,34 +127,34 @@ async def test_without_storage_pictures_are_refused_and_prompts_without_them_are
             assert stream.response.status_code == 200
 
 
-async def test_a_long_history_goes_to_an_object_and_a_short_one_with_the_command(prepared: Settings) -> None:
+async def test_a_long_history_goes_to_an_object_and_a_short_one_with_the_command(played: Played) -> None:
     def history(characters: int) -> list[dict[str, str]]:
         return [
             {"role": "user", "content": "x" * characters},
             {"role": "assistant", "content": "y", "model_id": "sim/text"},
         ]
 
-    async with api_server(prepared) as client, Wire(prepared) as wire:
+    client, wire = played.one, played.wire
 
-        async def asked(prompt: int, past: int) -> Any:
-            body = BODY | {"input_data": "x" * prompt, "conversation_history": history(past)}
-            async with frames(client, "POST", POST, json=body) as stream:
-                assert stream.response.status_code == 200, stream.response.text
-                command, _ = await wire.command()
-            return command.data
+    async def asked(prompt: int, past: int) -> Any:
+        body = BODY | {"input_data": "x" * prompt, "conversation_history": history(past)}
+        async with frames(client, "POST", POST, json=body) as stream:
+            assert stream.response.status_code == 200, stream.response.text
+            command, _ = await wire.command()
+        return command.data
 
-        short = await asked(10, 500_000)
-        assert (len(short.history), short.history_key) == (2, None)
-        for prompt, past in ((10, 600_000), (400_000, 450_000)):
-            long = await asked(prompt, past)
-            assert long.history == ()
-            stored = objects(prepared)[long.history_key]
-            read = msgspec.json.decode(stored["Body"].read(), type=tuple[HistoryMessage, ...])
-            assert [(one.role, len(one.content), one.model) for one in read] == [
-                ("user", past, None),
-                ("assistant", 1, "sim/text"),
-            ]
-            assert long.history_key.startswith("private/history/local/")
+    short = await asked(10, 500_000)
+    assert (len(short.history), short.history_key) == (2, None)
+    for prompt, past in ((10, 600_000), (400_000, 450_000)):
+        long = await asked(prompt, past)
+        assert long.history == ()
+        stored = objects(played.settings)[long.history_key]
+        read = msgspec.json.decode(stored["Body"].read(), type=tuple[HistoryMessage, ...])
+        assert [(one.role, len(one.content), one.model) for one in read] == [
+            ("user", past, None),
+            ("assistant", 1, "sim/text"),
+        ]
+        assert long.history_key.startswith("private/history/local/")
 
 
 @contextmanager
@@ -200,22 +202,22 @@ async def _traced(prepared: Settings) -> None:
         assert refused.headers["traceparent"] == TRACE
 
 
-async def test_notes_queues_and_costs_are_frames(prepared: Settings) -> None:
-    async with api_server(prepared) as client, Wire(prepared) as wire:
-        async with frames(client, "POST", POST, json=BODY | {"models": ["sim/text"] * 2}) as stream:
-            script = await wire.script()
-            one, two = (slot.response_id for slot in script.start.responses)
-            usage = events.Usage(prompt_tokens=1, completion_tokens=2, total_tokens=3, image_tokens=4)
-            await wire.write(
-                *script.opening(),
-                script.said(one, events.ResponseQueued(position=3)),
-                script.said(one, events.ResponseNoted(code="pictures_left_out", message="It takes none.")),
-                script.said(
-                    one, events.ResponseCompleted(finish_reason="stop", usage=usage, cost_usd_micros=1500)
-                ),
-                script.said(two, events.ResponseCancelled(reason="cost_limit", cost_usd_micros=7)),
-            )
-            seen = {(one["type"], one.get("response_id")): one for one in await stream.rest()}
+async def test_notes_queues_and_costs_are_frames(played: Played) -> None:
+    client, wire = played.one, played.wire
+    async with frames(client, "POST", POST, json=BODY | {"models": ["sim/text"] * 2}) as stream:
+        script = await wire.script()
+        one, two = (slot.response_id for slot in script.start.responses)
+        usage = events.Usage(prompt_tokens=1, completion_tokens=2, total_tokens=3, image_tokens=4)
+        await wire.write(
+            *script.opening(),
+            script.said(one, events.ResponseQueued(position=3)),
+            script.said(one, events.ResponseNoted(code="pictures_left_out", message="It takes none.")),
+            script.said(
+                one, events.ResponseCompleted(finish_reason="stop", usage=usage, cost_usd_micros=1500)
+            ),
+            script.said(two, events.ResponseCancelled(reason="cost_limit", cost_usd_micros=7)),
+        )
+        seen = {(one["type"], one.get("response_id")): one for one in await stream.rest()}
     assert seen["queued", one]["position"] == 3
     assert (seen["note", one]["code"], seen["note", one]["message"]) == (
         "pictures_left_out",
@@ -272,8 +274,8 @@ async def test_the_model_list_and_estimates_go_on_while_the_gateway_is_away(
         assert foreign.status_code == 404
 
 
-async def test_a_gateway_that_never_answered_has_an_empty_list_and_refuses_nobody(prepared: Settings) -> None:
-    async with api_server(prepared) as client:
-        assert (await client.get("/api/models")).json() == {"models": [], "stale": True, "fetched_at": None}
-        told = (await client.post("/api/estimate", json=BODY)).json()
-        assert told["total"]["cost_usd_micros"] is None
+async def test_a_gateway_that_never_answered_has_an_empty_list_and_refuses_nobody(played: Played) -> None:
+    client = played.one
+    assert (await client.get("/api/models")).json() == {"models": [], "stale": True, "fetched_at": None}
+    told = (await client.post("/api/estimate", json=BODY)).json()
+    assert told["total"]["cost_usd_micros"] is None

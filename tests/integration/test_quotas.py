@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 from fastapi import FastAPI, Request
-from pydantic import AnyHttpUrl
 
 from polylogue.api import server
 from polylogue.api.principal import ALL_SCOPES, Principal, principal
@@ -20,33 +18,33 @@ from polylogue.infra.settings import Settings
 from polylogue.media.quota_use import read_use
 from polylogue.media.quotas import Used
 from polylogue.schemas.events import MediaProduced, MediaRefused, ResponseCompleted, TextAppended
-from tests.support.api_server import api_server
+from tests.support.api_server import POST, api_server
 from tests.support.events import EPOCH, Story, interleave, produce_events, sample_story
 from tests.support.log import of_type, open_log
-from tests.support.processes import Simulator, process, simulator
+from tests.support.processes import Simulator, process
 from tests.support.script import Wire
 from tests.support.sse_client import frames
 from tests.support.tables import assert_equal_to_replay, caught_up, projector
+from tests.support.whole_system import led_to
 
 pytestmark = pytest.mark.stack
 
-POST = "/api/compare-stream"
 
-
-@pytest.fixture(scope="module")
-def gateway() -> Iterator[Simulator]:
-    with simulator() as running:
-        yield running
-
-
-def limited(settings: Settings, gateway: Simulator, tmp_path: Path, **free: Any) -> Settings:
-    """With quotas: what is given for everybody, none for `staff`."""
+def limited(
+    settings: Settings,
+    gateway: Simulator,
+    tmp_path: Path,
+    owners: dict[str, dict[str, float]] | None = None,
+    **free: Any,
+) -> Settings:
+    """With quotas: what is given for everybody but those who have their own."""
     path = tmp_path / "quotas.json"
-    tiers = {"free": free, "staff": {}}
-    path.write_text(json.dumps({"default": "free", "tiers": tiers, "owners": {"staff": "staff"}}))
-    return settings.model_copy(
-        update={"quotas_file": path, "openrouter_base_url": AnyHttpUrl(gateway.base_url)}
+    named = owners or {}
+    tiers = {"free": free} | {f"of-{owner}": limits for owner, limits in named.items()}
+    path.write_text(
+        json.dumps({"default": "free", "tiers": tiers, "owners": {owner: f"of-{owner}" for owner in named}})
     )
+    return led_to(gateway, settings.model_copy(update={"quotas_file": path}))
 
 
 @pytest.fixture
@@ -118,49 +116,52 @@ async def test_counts_come_from_events_and_a_replay_gives_the_same(prepared: Set
 async def test_a_turn_over_a_quota_is_refused_with_what_and_until_when(
     prepared: Settings, gateway: Simulator, tmp_path: Path
 ) -> None:
-    stories = [today(painted(owner, 2), prepared) for owner in ("ada", "staff")]
-    await produce_events(prepared, interleave(*stories))
+    quotas: dict[str, dict[str, float]] = {
+        "ada": {"media_per_day": 2},
+        "bea": {"stored_bytes": 2000},
+        "cyd": {"cost_usd_per_month": 0.001},
+        "dan": {"media_per_day": 3},
+        "staff": {},
+    }
+    await produce_events(prepared, interleave(*(today(painted(owner, 2), prepared) for owner in quotas)))
     async with projector(prepared):
         await caught_up(prepared)
-    body = {"input_data": "Draw", "models": ["sim/painter"]}
 
-    async def asked(owner: str, *models: str, **free: Any) -> tuple[int, dict[str, Any], str | None]:
-        async with api_server(limited(prepared, gateway, tmp_path, **free)) as client:
-            asking = body | {"models": list(models)} if models else body
-            async with frames(client, "POST", POST, json=asking, headers={"x-owner": owner}) as stream:
+    async with api_server(limited(prepared, gateway, tmp_path, quotas, media_per_day=2)) as client:
+
+        async def asked(owner: str, model: str = "sim/painter") -> tuple[int, dict[str, Any], str | None]:
+            asking, headers = {"input_data": "Draw", "models": [model]}, {"x-owner": owner}
+            async with frames(client, "POST", POST, json=asking, headers=headers) as stream:
                 response = stream.response
                 if response.status_code == 200:
                     return 200, {}, None
-                return (
-                    response.status_code,
-                    json.loads(await response.aread()),
-                    response.headers.get("retry-after"),
-                )
+                told = json.loads(await response.aread())
+                return response.status_code, told, response.headers.get("retry-after")
 
-    status, told, wait = await asked("ada", media_per_day=2)
-    assert (status, told["code"], told["what"]) == (429, "quota_exceeded", "media_per_day")
-    assert (told["limit"], told["used"]) == (2, 2)
-    resets = dt.datetime.fromisoformat(told["resets"])
-    assert resets.time() == dt.time()
-    assert resets.tzinfo == dt.UTC
-    left_s = (resets - dt.datetime.now(dt.UTC)).total_seconds()
-    assert abs(int(wait or 0) - left_s) < 60
+        status, told, wait = await asked("ada")
+        assert (status, told["code"], told["what"]) == (429, "quota_exceeded", "media_per_day")
+        assert (told["limit"], told["used"]) == (2, 2)
+        resets = dt.datetime.fromisoformat(told["resets"])
+        assert resets.time() == dt.time()
+        assert resets.tzinfo == dt.UTC
+        left_s = (resets - dt.datetime.now(dt.UTC)).total_seconds()
+        assert abs(int(wait or 0) - left_s) < 60
 
-    status, told, _ = await asked("ada", stored_bytes=2000)
-    assert (status, told["what"], told["limit"], told["resets"]) == (402, "stored_bytes", 2000, None)
+        status, told, _ = await asked("bea")
+        assert (status, told["what"], told["limit"], told["resets"]) == (402, "stored_bytes", 2000, None)
 
-    status, told, _ = await asked("ada", cost_usd_per_month=0.001)
-    assert (status, told["what"]) == (402, "cost_per_month")
-    assert (told["limit"], told["used"]) == (1000, 1234)
-    assert dt.datetime.fromisoformat(told["resets"]).day == 1
+        status, told, _ = await asked("cyd")
+        assert (status, told["what"]) == (402, "cost_per_month")
+        assert (told["limit"], told["used"]) == (1000, 1234)
+        assert dt.datetime.fromisoformat(told["resets"]).day == 1
 
-    for owner, models, free in (
-        ("ada", ("sim/painter",), {"media_per_day": 3}),  # room for one more
-        ("ada", ("sim/text",), {"media_per_day": 2}),  # words are no files
-        ("staff", ("sim/painter",), {"media_per_day": 2}),  # another tier
-        ("eve", ("sim/painter",), {"media_per_day": 2}),  # another owner
-    ):
-        assert (await asked(owner, *models, **free))[0] == 200, (owner, models)
+        for owner, model in (
+            ("dan", "sim/painter"),  # room for one more
+            ("ada", "sim/text"),  # words are no files
+            ("staff", "sim/painter"),  # another tier
+            ("eve", "sim/painter"),  # another owner
+        ):
+            assert (await asked(owner, model))[0] == 200, (owner, model)
 
 
 @pytest.mark.usefixtures("_anybody")
