@@ -63,7 +63,6 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         starting = asyncio.ensure_future(_started(pool))
         stack.callback(starting.cancel)
         reader = SegmentReader(settings, progress=stillness.progress)
-        stack.push_async_callback(reader.close)
         requests = _requests(settings, store, reader, pool, producer, stillness)
         app = create_app(settings)
         acknowledger = Acknowledger(app, requests)

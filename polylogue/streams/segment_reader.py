@@ -20,7 +20,6 @@ from polylogue.schemas.claims import SegmentRange
 MEDIA_ID, SEGMENT = "media_id", "segment"  # headers of a segment
 FETCH_BYTES = 2 * 1024 * 1024
 POLL_S = 1.0
-MOST_IDLE = 4  # connections that are kept
 SILENCE_S = 25.0  # no record for so long: this attempt has failed
 
 
@@ -44,17 +43,10 @@ class Gone:
 
 
 class SegmentReader:
-    """Keeps some of its consumers for the next media: to connect takes longer than to read a small picture."""
-
     def __init__(self, settings: Settings, *, progress: Callable[[], None] = lambda: None) -> None:
         self._settings = settings
         self._topic = topic_name(settings, MEDIA_SEGMENTS)
         self._progress = progress
-        self._idle: list[AIOKafkaConsumer] = []
-
-    async def close(self) -> None:
-        idle, self._idle = self._idle, []
-        await asyncio.gather(*(_stop(consumer) for consumer in idle))
 
     async def read(
         self,
@@ -71,14 +63,13 @@ class SegmentReader:
         """
         place = TopicPartition(self._topic, segments.partition)
         async with self._consumer() as consumer:
+            # Before the offsets: of a topic that it does not know yet it asks for them 100 ms later.
+            consumer.assign([place])
+            consumer.seek(place, segments.first_offset)
             async with asyncio.timeout(SILENCE_S):
-                starts, ends = await asyncio.gather(
-                    consumer.beginning_offsets([place]), consumer.end_offsets([place])
-                )
+                starts = await consumer.beginning_offsets([place])
+                ends = await consumer.end_offsets([place])
             gone = _gone(segments, starts[place], ends[place])
-            if gone is None:
-                consumer.assign([place])
-                consumer.seek(place, segments.first_offset)
             if not await wanted():
                 return None
             if gone is not None:
@@ -90,23 +81,16 @@ class SegmentReader:
 
     @asynccontextmanager
     async def _consumer(self) -> AsyncIterator[AIOKafkaConsumer]:
-        """One that is assigned to nothing. After an error it is not used again."""
-        consumer = self._idle.pop() if self._idle else None
+        """A new one each time: aiokafka may never end a consumer that has just lost its assignment."""
+        consumer = manual_consumer(
+            self._settings, max_partition_fetch_bytes=FETCH_BYTES, fetch_max_bytes=2 * FETCH_BYTES
+        )
         try:
-            if consumer is None:
-                consumer = manual_consumer(
-                    self._settings, max_partition_fetch_bytes=FETCH_BYTES, fetch_max_bytes=2 * FETCH_BYTES
-                )
-                async with asyncio.timeout(SILENCE_S):
-                    await consumer.start()
+            async with asyncio.timeout(SILENCE_S):
+                await consumer.start()
             yield consumer
-            if len(self._idle) < MOST_IDLE:
-                consumer.unsubscribe()
-                self._idle.append(consumer)
-                consumer = None
         finally:
-            if consumer is not None:
-                await _stop(consumer)
+            await _stop(consumer)
 
     async def _spool(
         self,
