@@ -169,6 +169,12 @@ def test_an_enlarged_picture_is_paged_and_downloaded(page: Page, tmp_path: Path)
     answer(page, "sim/painter").get_by_role("button", name="Enlarge: Draw two").first.click()
     dialog = page.get_by_role("dialog", name="Picture by sim/painter")
     expect(dialog).to_be_visible()
+    stage = dialog.get_by_role("region", name="Picture")
+    fits = "one => one.scrollHeight <= one.clientHeight && one.scrollWidth <= one.clientWidth"
+    assert stage.evaluate(fits)
+    page.keyboard.press("+")
+    expect(dialog.get_by_role("button", name="Smaller")).to_be_enabled()
+    assert not stage.evaluate(fits)
     page.keyboard.press("ArrowRight")
     expect(page.get_by_role("dialog", name=re.compile("^Picture by "))).to_be_visible()
     page.keyboard.press("Escape")
@@ -183,7 +189,10 @@ def test_exports_hold_what_was_said_and_made(page: Page, tmp_path: Path) -> None
     identity = ask(page, "Draw and tell for the record", "sim/painter", "sim/text")
     for model in ("sim/painter", "sim/text"):
         wait_for(answer(page, model), "finished")
-    expect(page.get_by_role("button", name="Export", exact=True)).to_be_visible()
+    # An answer can be finished before its picture is stored; an export tells of what the tables have.
+    expect(answer(page, "sim/painter").get_by_role("img").first).to_be_visible()
+    page.reload()
+    expect(answer(page, "sim/painter").get_by_role("img").first).to_be_visible()
     said = answer(page, "sim/text").locator(".markdown").inner_text().split(".")[0]
 
     text = export(page, "Markdown", "as links", tmp_path).read_text(encoding="utf-8")

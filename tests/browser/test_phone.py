@@ -71,7 +71,7 @@ def test_the_whole_journey_on_a_phone(phone: Page) -> None:
     wait_for(answer(phone, "sim/painter"), "finished")
 
     phone.get_by_role("button", name="Menu").tap()
-    phone.get_by_role("link", name="Gallery").tap()
+    phone.get_by_role("link", name="Gallery", exact=True).tap()
     expect(phone.get_by_role("heading", name="Gallery")).to_be_visible()
     expect(phone.locator(".gallery figure.media-container").first).to_be_visible()
     assert phone.evaluate(LEFT_AND_RIGHT)

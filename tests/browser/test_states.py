@@ -40,7 +40,7 @@ def test_an_address_that_leads_nowhere_says_so(page: Page) -> None:
 def test_an_api_that_is_away_is_told_of_and_asked_again_until_it_is_back(page: Page) -> None:
     visit(page, "/")
     page.route("**/api/v1/**", lambda route: route.abort())
-    page.get_by_role("link", name="Gallery").click()
+    page.get_by_role("link", name="Gallery", exact=True).click()
     away = page.get_by_role("status").filter(has_text=AWAY)
     expect(away).to_be_visible()
     expect(page.get_by_role("main").get_by_role("alert")).to_contain_text(AWAY)

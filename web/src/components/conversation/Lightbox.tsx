@@ -1,5 +1,5 @@
 // One picture at full size, with the others of the turn a key away.
-import { useEffect, useRef, useState } from "react";
+import { useEffect, useRef, useState, type CSSProperties } from "react";
 import type { MediaAttachment } from "../../types/conversation";
 import { facts } from "./MediaRenderer";
 
@@ -47,7 +47,7 @@ export function Lightbox({ framed, onClose }: { framed: Framed; onClose: () => v
       }}
     >
       <div className="stage" tabIndex={0} role="region" aria-label="Picture">
-        <img src={picture.attachment.url} alt={picture.alt} style={{ inlineSize: `${(ZOOMS[zoom] ?? 1) * 100}%` }} />
+        <img src={picture.attachment.url} alt={picture.alt} style={{ "--zoom": ZOOMS[zoom] ?? 1 } as CSSProperties} />
       </div>
       <footer>
         <span>
