@@ -9,8 +9,7 @@ from typing import Literal, Protocol, Self
 
 from polylogue.api.cursor import Place
 from polylogue.api.hub import Hub
-from polylogue.api.live import Audiences
-from polylogue.api.live import LiveStreams
+from polylogue.api.live import Audiences, LiveStreams
 from polylogue.api.window import KEEPALIVE, Batch, Encoded, Form, Window, encode, wire
 from polylogue.schemas.frames import GapFrame
 
