@@ -86,9 +86,13 @@ _ID = re.compile(r"[0-9A-Za-z_-]{1,128}")
 async def delete_conversation(services: Services, owner: str, conversation_id: str, *, force: bool) -> bool:
     """Returns whether readers see it; what was deleted before is a success. Raises ApiError 404, 409 and what means
     that a server is away."""
-    if await _is_deleted(services, owner, conversation_id):
-        return True
-    channel = await channel_of(services, owner, conversation_id)
+    try:
+        channel = await channel_of(services, owner, conversation_id)
+    except ApiError as error:
+        # Asked afterwards, so that a deletion which is stored meanwhile is seen by one of the two.
+        if error.status == 404 and await _is_deleted(services, owner, conversation_id):
+            return True
+        raise
     if not force:
         heirs = await _heirs(services, owner, conversation_id)
         _refuse(heirs, "This conversation", "its part of them will be gone")
