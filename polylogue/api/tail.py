@@ -110,9 +110,9 @@ async def _stand(
     hub: Hub,
     names: LogNames,
 ) -> list[TopicPartition]:
-    if topic not in await consumer.topics():
-        raise LogNotNamedError(f"the topic {topic} is missing; run: polylogue topics apply")
     count = await _partition_count(settings, topic)
+    if not count:
+        raise LogNotNamedError(f"the topic {topic} is missing; run: polylogue topics apply")
     log_ids = await names(count)
     partitions = [TopicPartition(topic, number) for number in log_ids]
     consumer.assign(partitions)
@@ -123,6 +123,7 @@ async def _stand(
 
 
 async def _partition_count(settings: Settings, topic: str) -> int:
+    """0 where there is no such topic."""
     admin = AIOKafkaAdminClient(**client_options(settings))
     try:
         await admin.start()
