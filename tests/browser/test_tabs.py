@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import urllib.request
+from http.client import HTTPResponse
 
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
@@ -30,19 +31,22 @@ def streams(whole: Address) -> int:
 
 def begin(whole: Address, model: str) -> str:
     """Asks without a browser; returns the conversation's id as soon as there is one."""
-    asked = urllib.request.Request(
-        whole.url + "/api/v1/compare-stream",
-        data=json.dumps({"input_data": "Count, and take your time", "models": [model]}).encode(),
-        headers={"Content-Type": "application/json"},
-    )
-    with urllib.request.urlopen(asked, timeout=PATIENCE_S) as answer:
+    body = {"input_data": "Count, and take your time", "models": [model]}
+    with post(whole, "/api/v1/compare-stream", body) as answer:
         identity: str = answer.headers["X-Conversation-Id"]
     return identity
 
 
+def post(whole: Address, path: str, body: object) -> HTTPResponse:
+    request = urllib.request.Request(
+        whole.url + path, data=json.dumps(body).encode(), headers={"Content-Type": "application/json"}
+    )
+    answer: HTTPResponse = urllib.request.urlopen(request, timeout=PATIENCE_S)
+    return answer
+
+
 def stop(whole: Address, conversation: str) -> None:
-    url = f"{whole.url}/api/v1/conversations/{conversation}/cancel"
-    urllib.request.urlopen(urllib.request.Request(url, method="POST"), timeout=PATIENCE_S).close()
+    post(whole, f"/api/v1/conversations/{conversation}/cancel", {}).close()
 
 
 def shown(page: Page) -> str:
@@ -52,10 +56,16 @@ def shown(page: Page) -> str:
 
 
 def said(whole: Address, conversation: str) -> str:
-    """What is stored of the one answer of a conversation."""
-    stored = whole.get(f"/api/v1/conversations/{conversation}")
-    [text] = [one["content"] for one in stored["turns"][0]["messages"] if one["role"] == "assistant"]
-    return " ".join(text.split())
+    """What is stored of the one answer of a conversation, once it has ended there too."""
+    found: list[str] = []
+
+    def stored() -> bool:
+        [turn] = whole.get(f"/api/v1/conversations/{conversation}")["turns"]
+        found[:] = [one["content"] for one in turn["messages"] if one["role"] == "assistant"]
+        return bool(turn["finished"])
+
+    wait_until(stored, "the answer in the tables", within_s=PATIENCE_S)
+    return " ".join(found[0].split())
 
 
 def test_eight_tabs_of_one_conversation_share_one_stream(context: BrowserContext, whole: Address) -> None:
@@ -68,7 +78,7 @@ def test_eight_tabs_of_one_conversation_share_one_stream(context: BrowserContext
     for page in (first, *others):
         expect(answer(page, "sim/slow").locator(".markdown")).not_to_be_empty()
         expect(answer(page, "sim/slow")).to_have_attribute("data-phase", "answering")
-    assert streams(whole) - before == 1
+    wait_until(lambda: streams(whole) - before == 1, "one stream", within_s=PATIENCE_S)
     # The tab that reads for all is closed in mid-stream: the next one goes on.
     first.close()
     for page in others:
@@ -147,6 +157,25 @@ def test_a_turn_begun_in_one_tab_appears_in_the_other(context: BrowserContext) -
         wait_for(answer(page, "sim/text"), "finished")
 
 
+def test_a_page_that_is_opened_in_a_further_round_of_a_turn_reads_it_as_it_comes(
+    page: Page, whole: Address
+) -> None:
+    with post(whole, "/api/v1/compare-stream", {"input_data": "First", "models": ["sim/text"]}) as first:
+        conversation, turn = first.headers["X-Conversation-Id"], first.headers["X-Turn-Id"]
+        first.read()
+    more = {"models": ["sim/slow:tokens=2000:pace=100ms"]}
+    post(whole, f"/api/v1/conversations/{conversation}/turns/{turn}/models", more).close()
+    page.goto(f"/c/{conversation}")
+    added = page.get_by_role("article").last
+    expect(page.get_by_role("article")).to_have_count(2)
+    expect(added.locator(".markdown")).not_to_be_empty()
+    had = len(added.text_content() or "")
+    wait_until(lambda: len(added.text_content() or "") > had, "more words", within_s=PATIENCE_S)
+    expect(added).to_have_attribute("data-phase", "answering")
+    stop(whole, conversation)
+    wait_for(added, "cancelled")
+
+
 @pytest.mark.parametrize("conversations", [1, 2])  # by its own stream, and by the one of all
 def test_the_network_goes_and_comes_back_and_nothing_is_lost_or_doubled(
     context: BrowserContext, whole: Address, conversations: int
@@ -187,4 +216,5 @@ def test_a_slow_network_shows_words_as_they_come(page: Page) -> None:
     ask(page, "Say something slowly", "sim/slow")
     expect(answer(page, "sim/slow").locator(".markdown")).not_to_be_empty()
     expect(answer(page, "sim/slow")).to_have_attribute("data-phase", "answering")
-    wait_for(answer(page, "sim/slow"), "finished")
+    page.get_by_role("button", name="Stop sim/slow").click()
+    wait_for(answer(page, "sim/slow"), "cancelled")
