@@ -61,6 +61,6 @@ FIGURE = Figure(
     "media_throughput",
     f"From the first of {MEDIA} claims sent to the last usage event read, with one agent of two processes for checks; "
     "pictures of noise (PNG) of 200 KB and of 2 MB; the bytes lie in the log before, and smaller versions are made "
-    "meanwhile. Claims go to 1, 4 or 12 partitions of `media-requests`: a partition has one medium under way.",
+    "meanwhile. Claims go to 1, 4 or 12 partitions of `media-requests`: a partition settles one medium at a time.",
     run,
 )
