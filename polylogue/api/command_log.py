@@ -87,7 +87,9 @@ class CommandLog:
                 except BaseException:  # a cancelled start, too, leaves tasks behind
                     await producer.stop()
                     raise
-                producer.client.add_topic(self._topic)  # else a probe asks for every topic that the cluster has
+                producer.client.add_topic(
+                    self._topic
+                )  # else a probe asks for every topic that the cluster has
                 self._producer = producer
             return self._producer
 
