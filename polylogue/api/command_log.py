@@ -87,9 +87,8 @@ class CommandLog:
                 except BaseException:  # a cancelled start, too, leaves tasks behind
                     await producer.stop()
                     raise
-                producer.client.add_topic(
-                    self._topic
-                )  # else a probe asks for every topic that the cluster has
+                # Else a probe asks for every topic that the cluster has.
+                producer.client.add_topic(self._topic)
                 self._producer = producer
             return self._producer
 
