@@ -9,7 +9,7 @@ LOCK_FLAGS := --universal --generate-hashes --no-annotate --no-header --no-emit-
 
 WEB_SOURCES := $(shell git ls-files -co --exclude-standard web 2>/dev/null)
 
-.PHONY: help run stop web web-check chromium firefox nginx screenshots test lint format types unit stack-tests faults bench lock clean
+.PHONY: help run stop web web-check packages chromium firefox nginx screenshots test lint format types unit stack-tests faults bench lock clean
 
 help: ## List every target
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -42,8 +42,10 @@ nginx: ## Install Debian's nginx where the tests need it, or say how
 screenshots: $(VENV)/.dev chromium ## Take the pictures of docs/user-guide.md from what `make run` serves (URL=http://… names another)
 	@$(BIN)/python -m tests.browser.screenshots $(if $(URL),--url $(URL))
 
-test: lint types web web-check chromium firefox nginx ## Lint, types, and every test on the real stack
-	@$(BIN)/python -m pytest
+packages: tests/packages/node_modules/.locked ## Install the npm packages that the tests use as clients
+
+test: lint types web web-check packages chromium firefox nginx ## Lint, types, and every test on the real stack
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 lint: $(VENV)/.dev ## Ruff and the import rules
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports --no-cache
@@ -76,6 +78,10 @@ clean: stop ## Remove the environment, the local data and every cache
 web/node_modules/.locked: web/package-lock.json
 	@command -v npm >/dev/null || { echo "Node is missing; install Node 20.19 or newer, with npm."; exit 1; }
 	@cd web && npm ci --loglevel=error && touch node_modules/.locked
+
+tests/packages/node_modules/.locked: tests/packages/package-lock.json
+	@command -v npm >/dev/null || { echo "Node is missing; install Node 20.19 or newer, with npm."; exit 1; }
+	@cd tests/packages && npm ci --loglevel=error && touch node_modules/.locked
 
 web/dist/index.html: web/node_modules/.locked $(WEB_SOURCES)
 	@cd web && npm run --silent build -- --logLevel warn
