@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,11 +16,13 @@ import psycopg
 from psycopg import AsyncConnection
 from psycopg.sql import SQL, Identifier
 
+from polylogue.infra.logs import get_logger
 from polylogue.infra.settings import Settings
 from polylogue.projections.builders import leave, take_over
 from polylogue.projections.filling import fill_with
 from polylogue.projections.filling_worker import Filling
 from polylogue.projections.log_heads import LogHead, list_partitions, offsets_at, read_heads
+from polylogue.projections.patience import Patience
 from polylogue.projections.protocol import Projection
 from polylogue.projections.session import Session
 from polylogue.projections.tables_sql import creation, declaration, dropping, indexing, version_schema
@@ -31,6 +34,8 @@ FEW_RECORDS = 20_000  # starting processes for so few takes longer than reading 
 SPEED_OVER_S = 10.0
 
 Until = int | datetime | None
+
+log = get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -153,12 +158,12 @@ async def _fill(
                 yield await meter.progress(session)
         if until is not None:
             break
-        await _index(session, version, projection)
+        await _patiently(lambda: _index(session, version, projection))
         heads = await _heads(settings)
         ends = meter.ends = _all(heads)
         progress = await meter.progress(session)
         if progress.total - progress.applied <= CAUGHT_UP_RECORDS:
-            await _ready(await session.connection(), version, projection, token)
+            await _patiently(lambda: _ready(session, version, projection, token))
             break
     yield await meter.progress(session, done=True)
 
@@ -179,11 +184,9 @@ async def _index(session: Session, version: Version, projection: Projection) -> 
             await connection.execute(statement)
 
 
-async def _ready(
-    connection: AsyncConnection[Any], version: Version, projection: Projection, token: str
-) -> None:
-    """Hands the version to the live projector."""
-    async with connection.transaction():
+async def _ready(session: Session, version: Version, projection: Projection, token: str) -> None:
+    """Hands the version to the live projector; once more where the answer to the commit was lost, without harm."""
+    async with session.transaction() as connection:
         await connection.execute(
             "UPDATE projection_versions SET state = 'ready', orders = orders + 1"
             " WHERE projection = %s AND version = %s AND state = 'building'",
@@ -194,6 +197,19 @@ async def _ready(
             # So that the first reader after the promotion has a good plan.
             place = Identifier(version.schema_name, table.name)
             await connection.execute(SQL("ANALYZE {}").format(place))
+
+
+async def _patiently(step: Callable[[], Awaitable[None]]) -> None:
+    """Once Postgres is back, where it goes away under a step that may be done twice."""
+    patience = Patience("postgres", asyncio.Event(), log)
+    while True:
+        try:
+            await step()
+        except psycopg.OperationalError as error:
+            await patience.wait(error)
+        else:
+            patience.over()
+            return
 
 
 async def _depart(session: Session, projection: Projection, token: str) -> None:
