@@ -45,7 +45,7 @@ screenshots: $(VENV)/.dev chromium ## Take the pictures of docs/user-guide.md fr
 packages: tests/packages/node_modules/.locked ## Install the npm packages that the tests use as clients
 
 test: lint types web web-check packages chromium firefox nginx ## Lint, types, and every test on the real stack
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/.dev ## Ruff and the import rules
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports --no-cache
