@@ -154,7 +154,7 @@ class SegmentBacklog:
                     wanted.discard(place)
                     consumer.pause(place)
                     found.append(records[0])
-        consumer.unsubscribe()
+        # All are paused now. To unsubscribe would ask for the metadata of every topic of the cluster.
         return found
 
     async def _spans(
