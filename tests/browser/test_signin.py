@@ -101,6 +101,7 @@ def test_a_key_opens_the_page_and_stays_nowhere_in_it(stranger: Page, guarded: G
     assert not (found := in_both_schemes(stranger, "refused")), "\n".join(found)
     box.fill(key)
     stranger.keyboard.press("Enter")
+    expect(box).to_be_hidden()
     ask(stranger, "Am I known?", "sim/text")
     wait_for(answer(stranger, "sim/text"), "finished")
     kept = stranger.evaluate(

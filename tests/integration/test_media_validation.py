@@ -78,7 +78,7 @@ async def test_bombs_cut_files_pages_and_files_that_take_too_long_end_as_refusal
         "truncated": SAMPLES["mp4"]()[:-500],
         "undecodable": SAMPLES["png"]()[:200] + bytes(400) + SAMPLES["png"]()[600:],
         "unsupported_type": b"<svg xmlns='http://www.w3.org/2000/svg'><script/></svg>",
-        "too_costly": slow_gif(),
+        "too_costly": slow_gif(side=2600),
     }
     async with (
         runner(prepared) as play,
