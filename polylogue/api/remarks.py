@@ -13,21 +13,28 @@ from polylogue.api.media_rows import explained
 
 _RATED = """
     SELECT turn_id, response_id, won, thumbs_up, thumbs_down FROM answer_ratings
-    WHERE turn_id = ANY(%(turns)s) AND owner_id = %(owner)s AND won + thumbs_up + thumbs_down > 0
+    WHERE response_id = ANY(%(responses)s) AND owner_id = %(owner)s AND won + thumbs_up + thumbs_down > 0
 """
 _NOTES = """
     SELECT turn_id, note FROM turn_notes WHERE turn_id = ANY(%(turns)s) AND owner_id = %(owner)s AND note IS NOT NULL
 """
 _MISSING = """
     SELECT media_id, response_id, media_type AS type, status, reason, message FROM media_objects
-    WHERE turn_id = ANY(%(turns)s) AND owner_id = %(owner)s AND status NOT IN ('stored', 'generating', 'uploading')
+    WHERE conversation_id = ANY(%(conversations)s) AND turn_id = ANY(%(turns)s) AND owner_id = %(owner)s
+        AND status NOT IN ('stored', 'generating', 'uploading')
     ORDER BY response_id, position, media_id
 """
 
 
 async def add_remarks(connection: AsyncConnection[Any], owner: str, turns: list[Row]) -> None:
     """Gives each turn its `rating` (null where there is none), and each message its `missing_media`."""
-    values = {"turns": [turn["turn_id"] for turn in turns], "owner": owner}
+    # Each by what its table has an index of: else every row of the owner would be looked at.
+    values = {
+        "conversations": list({turn["conversation_id"] for turn in turns}),
+        "turns": [turn["turn_id"] for turn in turns],
+        "responses": [one["message_id"] for turn in turns for one in turn["messages"]],
+        "owner": owner,
+    }
     async with connection.cursor(row_factory=dict_row) as rows:
         rated = await (await rows.execute(_RATED, values)).fetchall()
         notes = await (await rows.execute(_NOTES, values)).fetchall()

@@ -15,16 +15,19 @@ from polylogue.api.times import timed
 
 _LISTED = """conversation_id, title, pinned, last_turn_id, turn_running, parent_conversation_id, parent_turn_id,
     parent_model_id, created_at, updated_at"""
-_AFTER = "AND (updated_at, conversation_id) < (%(at)s, %(id)s)"
+_AFTER = "AND updated_at <= %(at)s AND (updated_at < %(at)s OR conversation_id > %(id)s)"
 
 
 async def page(pool: Pool, owner: str, limit: int, cursor: str | None) -> dict[str, Any]:
-    """Keyset pages: what changes meanwhile moves to the front and is neither lost nor doubled within a page."""
+    """Keyset pages: what changes meanwhile moves to the front and is neither lost nor doubled within a page.
+
+    In the order of the index, so that a page costs the same however many there are.
+    """
     at, after_id = keyset.read(cursor) if cursor else (None, None)
     async with pool.connection() as connection, connection.cursor(row_factory=dict_row) as rows:
         await rows.execute(
             f"""SELECT {_LISTED} FROM conversations WHERE owner_id = %(owner)s AND NOT deleted
-                {_AFTER if cursor else ""} ORDER BY updated_at DESC, conversation_id DESC LIMIT %(limit)s""",  # noqa: S608 (our own words)
+                {_AFTER if cursor else ""} ORDER BY updated_at DESC, conversation_id LIMIT %(limit)s""",  # noqa: S608 (our own words)
             {"owner": owner, "at": at, "id": after_id, "limit": limit + 1},
         )
         found = await rows.fetchall()
