@@ -22,7 +22,6 @@ from polylogue.infra.topics import COMMANDS, CONVERSATION_EVENTS, MEDIA_REQUESTS
 READY_TIMEOUT_S = 60.0
 STOP_S = 10.0  # every process promises to end within this time
 SIMULATOR_STOP_S = 5.0
-SIMULATOR_PORT = 8089
 STOP_ORDER = ("api", "runner", "sweeper", "media-agent", "webhooks", "projector", "simulator")
 _SERVERS = {"kafka": "kafka_bootstrap_servers", "postgres": "database_url", "s3": "s3_endpoint_url"}
 
@@ -60,7 +59,8 @@ class Whole:
             self._say("Starting what is not named by a setting (about 10 s; the first time about 90 s)")
             self._stack_task = asyncio.ensure_future(asyncio.to_thread(self._stack.up))
         if self.simulated:
-            self._simulator_port = choose([SIMULATOR_PORT])
+            # Any: two systems that start at the same moment would both find a preferred one free.
+            self._simulator_port = choose([])
             self._say("Models are simulated, since OPENROUTER_API_KEY is not set")
         for program in self._programs():
             roll(program.log)
