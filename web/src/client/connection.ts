@@ -10,6 +10,15 @@ export type Link = "connecting" | "live" | "waiting" | "ended";
 export interface StreamHooks {
   onLink?: (link: Link) => void;
   random?: () => number;
+  /** For a page of another origin, which has no cookie here. */
+  elsewhere?: Elsewhere;
+}
+
+export interface Elsewhere {
+  /** Of the API, as in `https://polylogue.example/api/v1`. */
+  base: string;
+  /** A new one: it opens one stream, once, so every connection asks for its own. */
+  ticket: () => Promise<string>;
 }
 
 /** A frame, and the id of the stream that brought it: of a conversation's own stream it is the frame's. */

@@ -1,4 +1,4 @@
-// One way to ask the API for JSON: same origin, credentials by cookie, errors as ApiError or UnreachableError.
+// One way to ask the API: same origin unless told, credentials by cookie, errors as ApiError or UnreachableError.
 import { refusal, UnreachableError } from "./errors";
 
 export const BASE = "/api/v1";
@@ -8,6 +8,8 @@ export interface Asked {
   body?: unknown;
   signal?: AbortSignal;
   headers?: Record<string, string>;
+  /** Where the API is, for a page of another origin. */
+  base?: string;
 }
 
 /** Sends a request. Raises UnreachableError where nobody answered; an abort is passed on as it is. */
@@ -20,7 +22,7 @@ export async function send(path: string, asked: Asked = {}): Promise<Response> {
   }
   if (asked.signal) init.signal = asked.signal;
   try {
-    return await fetch(BASE + path, init);
+    return await fetch((asked.base ?? BASE) + path, init);
   } catch (error) {
     if (asked.signal?.aborted) throw error;
     throw new UnreachableError();

@@ -57,6 +57,22 @@ describe("a stream", () => {
     );
   });
 
+  it("asks for a new ticket at every connection to another origin, and goes on from its cursor", async () => {
+    vi.useFakeTimers();
+    const asked = server(4, [1, 1]);
+    let made = 0;
+    const elsewhere = { base: "https://polylogue.example/api/v1", ticket: () => Promise.resolve(`t${++made}`) };
+    const read = collect(
+      follow({ conversationId: "c", turnId: "t" }, new AbortController().signal, { ...quick, elsewhere }),
+    );
+    await vi.runAllTimersAsync();
+    expect(await read).toEqual([id(1), id(2), id(3), id(4)]);
+    const urls = asked.map((url) => new URL(url));
+    expect(urls.map((url) => url.origin)).toEqual(Array(3).fill("https://polylogue.example"));
+    expect(urls.map((url) => url.searchParams.get("ticket"))).toEqual(["t1", "t2", "t3"]);
+    expect(urls.map((url) => url.searchParams.get("after"))).toEqual([null, id(1), id(2)]);
+  });
+
   it("sends a prompt again with the same key until its first frame, then reads on from the cursor", async () => {
     vi.useFakeTimers();
     const asked = server(3, [0, 1]);

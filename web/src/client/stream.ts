@@ -1,10 +1,10 @@
 // A stream of frames that survives drops: every later frame once, in order, from the last id that was held.
 import type { PlacedEvent } from "../types/api";
-import { connected, type StreamHooks } from "./connection";
+import { connected, type Elsewhere, type StreamHooks } from "./connection";
 import { ApiError } from "./errors";
 import { send, type Asked } from "./http";
 
-export type { Link, StreamHooks } from "./connection";
+export type { Elsewhere, Link, StreamHooks } from "./connection";
 
 export interface Follow {
   conversationId: string;
@@ -61,7 +61,7 @@ export async function* follow(
   let held = place;
   let complete = false;
   const connecting = {
-    connect: (over: AbortSignal) => open(held, over),
+    connect: (over: AbortSignal) => open(held, over, hooks.elsewhere),
     over: () => complete && place.turnId !== undefined,
   };
   for await (const { frame } of connected(connecting, signal, hooks)) {
@@ -81,11 +81,13 @@ export async function* follow(
   hooks.onLink?.("ended");
 }
 
-function open(place: Follow, signal: AbortSignal): Promise<Response> {
+async function open(place: Follow, signal: AbortSignal, elsewhere?: Elsewhere): Promise<Response> {
   const query = new URLSearchParams({ errors: "frame" });
   if (place.turnId) query.set("turn", place.turnId);
   if (place.after) query.set("after", place.after);
   else if (place.snapshot) query.set("snapshot", "true");
+  if (elsewhere) query.set("ticket", await elsewhere.ticket());
   const path = `/conversations/${encodeURIComponent(place.conversationId)}/events?${query.toString()}`;
-  return send(path, { signal, headers: { Accept: "text/event-stream" } });
+  const asked: Asked = { signal, headers: { Accept: "text/event-stream" } };
+  return send(path, elsewhere ? { ...asked, base: elsewhere.base } : asked);
 }
