@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -57,22 +58,25 @@ def _processes(database: LocalStack) -> list[psutil.Process]:
     return [server, *server.children(recursive=True)]
 
 
+def _send(processes: list[psutil.Process], number: signal.Signals) -> None:
+    for one in processes:
+        with suppress(psutil.NoSuchProcess):  # a session of Postgres' may be over by now
+            one.send_signal(number)
+
+
 async def _trouble(database: LocalStack, how: str) -> None:
     match how:
         case "killed":
-            for one in _processes(database):
-                one.send_signal(signal.SIGKILL)
+            _send(_processes(database), signal.SIGKILL)
             await asyncio.to_thread(database.up)
         case "restarted":
             await asyncio.to_thread(database.down)
             await asyncio.to_thread(database.up)
         case _:
             stopped = _processes(database)
-            for one in stopped:
-                one.send_signal(signal.SIGSTOP)
+            _send(stopped, signal.SIGSTOP)
             await asyncio.sleep(PAUSE_S)
-            for one in stopped:
-                one.send_signal(signal.SIGCONT)
+            _send(stopped, signal.SIGCONT)
 
 
 @pytest.mark.parametrize("how", HOW)
