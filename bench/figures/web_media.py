@@ -19,8 +19,8 @@ WANTED_MS = Target(1000)
 WANTED_OWN_MS = Target(100)
 PATIENCE_MS = 60_000
 
-# Reads every stream beside the page, and notes when a `media` frame has come and when its picture can be painted. By
-# address without its signature, which every answer makes anew.
+# Reads every stream beside the page, and notes when a `media` frame has come and when its picture can be painted, in
+# whichever size the page shows: every address of a medium holds its id.
 WATCH = """
 () => {
   window.came = {};
@@ -38,7 +38,7 @@ WATCH = """
       for (const line of lines) {
         if (!line.startsWith('data:') || !line.includes('"media"')) continue;
         const frame = JSON.parse(line.slice(5));
-        if (frame.type === 'media') window.came[frame.media_url.split('?')[0]] ??= at;
+        if (frame.type === 'media') window.came[frame.media_id] ??= at;
       }
     }
   };
@@ -62,11 +62,12 @@ WATCH = """
 """
 SEEN = """
 () => {
-  const found = Object.keys(window.came).find((url) => window.painted[url]);
+  const shown = (id) => Object.keys(window.painted).find((url) => url.includes(id));
+  const found = Object.keys(window.came).find(shown);
   if (!found) return null;
-  const loaded = performance.getEntriesByType('resource').find((one) => one.name.startsWith(found));
+  const loaded = performance.getEntriesByType('resource').find((one) => one.name.startsWith(shown(found)));
   return {
-    whole: window.painted[found] - window.came[found],
+    whole: window.painted[shown(found)] - window.came[found],
     loading: loaded ? loaded.responseEnd - loaded.startTime : 0,
   };
 }
