@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import httpx
 import pytest
@@ -62,7 +63,7 @@ async def test_a_link_shows_the_conversation_with_its_media_and_nothing_else_unt
             models=[TEXT, PAINTER], system="Secret instructions", attached_images=[attached(plain())]
         )
         conversation_id = begun[-1]["conversation_id"]
-        stored = await system.read(conversation_id)
+        stored = await _with_smaller_versions(system, conversation_id)
         url = f"/api/conversations/{conversation_id}/share"
         assert (await system.one.get(url)).json()["code"] == "not_shared"
 
@@ -103,6 +104,16 @@ async def test_a_link_shows_the_conversation_with_its_media_and_nothing_else_unt
         assert (await far.get(f"/api/shared/{link}")).status_code == 404
         assert (await system.one.delete(f"/api/conversations/{conversation_id}")).status_code == 200
         assert (await far.get(f"/api/shared/{again}")).status_code == 404
+
+
+async def _with_smaller_versions(system: System, conversation_id: str) -> dict[str, Any]:
+    """What is stored once the picture's smaller versions are, which follow it."""
+    async with asyncio.timeout(60):
+        while True:
+            stored: dict[str, Any] = await system.read(conversation_id)
+            if stored["turns"][0]["messages"][2]["media_urls"][0].get("renditions"):
+                return stored
+            await asyncio.sleep(0.05)
 
 
 async def _its_files(guest: httpx.AsyncClient, messages: list, own: list) -> None:
