@@ -29,7 +29,7 @@ from polylogue.projections.metrics import APPLIED, LAG, STOPPED
 from polylogue.projections.patience import Patience
 from polylogue.projections.protocol import Projection
 from polylogue.projections.reduction import Refusal
-from polylogue.projections.session import AT_ONCE, Session
+from polylogue.projections.session import Session
 from polylogue.projections.stops import forget_stop, remember_stop
 from polylogue.projections.versions import Skip, Version, skipped
 
@@ -56,7 +56,7 @@ class Follower(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         self._stop = stop
         # For whoever looks at Postgres' sessions.
         name = f"projector-{projection.name}-v{projection.version}"
-        self._session = Session(settings, version.schema_name, application_name=name, **AT_ONCE)
+        self._session = Session(settings, version.schema_name, application_name=name)
         self._labels = (projection.name, str(projection.version))
         self._owned: dict[TopicPartition, Checkpoint] = {}
         self._stopped: set[TopicPartition] = set()

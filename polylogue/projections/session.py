@@ -11,8 +11,9 @@ from psycopg import AsyncConnection
 from polylogue.infra.postgres import connection_string
 from polylogue.infra.settings import Settings
 
-# For sessions that write rows: a commit does not wait for the disk. Where Postgres crashes, the last moments of rows
-# and checkpoint are lost together, the compare-and-set notices, and they are read from the log again.
+# For a rebuild: a commit does not wait for the disk. Where Postgres crashes, the last moments of rows and checkpoint are
+# lost together, and whoever goes on reads them from the log again. Not for a live projector, which would hear of it
+# only with the next event.
 AT_ONCE = {"synchronous_commit": "off"}
 
 
