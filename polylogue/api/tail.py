@@ -30,8 +30,8 @@ class FetchHold:
     """Lets the broker hold each fetch for its few milliseconds while many small ones would come.
 
     With few subscribers an event what an event costs is the fetch that brings it. 500 conversations with a reader each
-    and 2,000 events a second (`bench sse_fan_out`, load C), held for 5, 4 and 3 ms: 9.5k, 8.6k and 7.9k deliveries a
-    CPU-second, and half of them within 6.1, 5.5 and 4.6 ms. Where the hold begins and ends is a choice and not a
+    and 2,000 events a second (`bench sse_fan_out`, load C), held for 5, 4 and 3 ms: 9.5k, 8.4k and 8.0k deliveries a
+    CPU-second, and half of them within 6.1, 5.6 and 4.6 ms. Where the hold begins and ends is a choice and not a
     measurement. At rates at which nothing would be joined nobody waits.
     """
 
