@@ -126,7 +126,7 @@ def _of_medium(event: Event, whose: dict[str, Any], url_for: UrlFor) -> Iterator
             medium = {
                 "media_id": claim.media_id,
                 "media_type": claim.media_type,
-                "phase": "uploading",
+                "phase": "validating",
                 "format": claim.format,
                 "width": claim.width,
                 "height": claim.height,
@@ -135,7 +135,18 @@ def _of_medium(event: Event, whose: dict[str, Any], url_for: UrlFor) -> Iterator
             yield frames.MediaPendingFrame, whose | medium
         case events.MediaRetried():
             medium = {"media_id": data.media_id, "media_type": data.media_type}
-            yield frames.MediaPendingFrame, whose | medium | {"phase": "uploading"}
+            yield frames.MediaPendingFrame, whose | medium | {"phase": "validating"}
+        case events.MediaValidated():
+            medium = {
+                "media_id": data.media_id,
+                "media_type": data.media_type,
+                "phase": "uploading",
+                "format": data.format,
+                "width": data.width,
+                "height": data.height,
+                "size_bytes": data.size_bytes,
+            }
+            yield frames.MediaPendingFrame, whose | medium
         case events.MediaStored():
             url = url_for(data.key)
             medium = {

@@ -14,7 +14,7 @@ ENDED: frozenset[Phase] = frozenset(("finished", "failed", "cancelled"))
 
 @dataclass(kw_only=True)
 class Medium:
-    """`state` is the last that was heard: generating, uploading, stored, failed, expired, deleted."""
+    """`state` is the last that was heard: generating, validating, uploading, stored, failed, expired, deleted."""
 
     media_id: str
     media_type: MediaType

@@ -37,6 +37,7 @@ class MediumState(msgspec.Struct, kw_only=True, omit_defaults=True):
     settled: bool = (
         True  # false from MediaProduced until its first outcome; a later retry does not unsettle it
     )
+    validated: bool = False  # by the try that is under way: readers were told so
     has_renditions: bool = False
     assumed: bool = False  # produced before this reader's start: its phase is guessed from what came since
     retried_from: int | None = None  # while a retry is under way: where a reader must begin to know of it

@@ -194,6 +194,19 @@ class MediaProduced(Payload, frozen=True, kw_only=True, omit_defaults=True):
     claim: MediaClaim
 
 
+class MediaValidated(Payload, frozen=True, kw_only=True, omit_defaults=True):
+    """The bytes were checked and accepted, and are now being stored. A notice and no outcome: it may be missing."""
+
+    media_id: str
+    media_type: MediaType
+    format: str
+    content_type: str
+    size_bytes: int
+    width: int | None = None
+    height: int | None = None
+    retry: int = 0
+
+
 class Rendition(Value, frozen=True, kw_only=True, omit_defaults=True):
     name: Literal["webp", "thumbnail", "poster", "waveform"]
     key: str
@@ -290,6 +303,7 @@ EVENTS = registry(
     MediaJobStarted,
     MediaRefused,
     MediaProduced,
+    MediaValidated,
     MediaStored,
     MediaRejected,
     MediaFailed,

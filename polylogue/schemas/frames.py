@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import msgspec
 
@@ -72,10 +72,15 @@ class NoteFrame(ResponseFrame, frozen=True, kw_only=True, omit_defaults=True):
     message: str
 
 
+PendingPhase = Literal["generating", "validating", "uploading"]
+
+
 class MediaPendingFrame(ResponseFrame, frozen=True, kw_only=True, omit_defaults=True):
+    """Sent again at each further phase of the medium, in their order; any of them may be missing."""
+
     media_id: str
     media_type: MediaType
-    phase: Literal["generating", "uploading"]
+    phase: PendingPhase
     format: str | None = None
     width: int | None = None
     height: int | None = None
@@ -244,7 +249,12 @@ def encode_frame(frame: Frame) -> bytes:
 
 
 def decode_frame(raw: bytes | str) -> Frame | None:
-    """The frame of a `data:` line; None for a type this version does not know. Raises msgspec.ValidationError."""
+    """The frame of a `data:` line; None for a type this version does not know. Raises msgspec.ValidationError.
+
+    A phase that it does not know is one more on the way to the outcome, and no reason to end the stream.
+    """
     head: dict[str, Any] = msgspec.json.decode(raw)
     frame = FRAME_TYPES.get(head.get("type", ""))
+    if frame is MediaPendingFrame and isinstance(phase := head.get("phase"), str):
+        head["phase"] = phase if phase in get_args(PendingPhase) else "uploading"
     return None if frame is None else msgspec.convert(head, frame)

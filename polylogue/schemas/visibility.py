@@ -38,6 +38,7 @@ from polylogue.schemas.events import (
     MediaRenditionsStored,
     MediaRetried,
     MediaStored,
+    MediaValidated,
     PromptSubmitted,
     ReasoningAppended,
     ResponseCancelled,
@@ -233,6 +234,12 @@ def _admit_from_agent(state: ConversationState, event: Event, offset: int) -> Me
             medium.phase, medium.settled = _OUTCOME_PHASE[type(data)], True
             medium.retried_from = None
             return medium
+        case MediaValidated():
+            medium = state.media.get(data.media_id)
+            if medium is None or medium.phase != "produced" or data.retry != medium.retry or medium.validated:
+                return None
+            medium.validated = True
+            return medium
         case MediaRetried():
             medium = _known_or_assumed(state, event, data.media_id, data.media_type)
             fits = medium.phase == "failed" and data.retry == medium.retry + 1
@@ -240,7 +247,7 @@ def _admit_from_agent(state: ConversationState, event: Event, offset: int) -> Me
                 return None
             # The round does not wait for the retry, but readers that begin later must see the outcome fit.
             medium.retried_from = state.start_offset(offset)
-            medium.phase, medium.retry = "produced", data.retry
+            medium.phase, medium.retry, medium.validated = "produced", data.retry, False
             medium.waiting_since_ms = parse_rfc3339_ms(event.occurred_at)
             return medium
         case MediaRenditionsStored():

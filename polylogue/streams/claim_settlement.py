@@ -23,9 +23,9 @@ from polylogue.media.validation import ValidationPool
 from polylogue.media.verdicts import Accepted, Refused
 from polylogue.schemas.claims import MediaClaim, RemoteSource, SegmentRange
 from polylogue.schemas.clock import now_ms
-from polylogue.schemas.events import MediaRejected
+from polylogue.schemas.events import MediaRejected, MediaValidated
 from polylogue.streams.claim_faults import gone, not_as_announced, taken
-from polylogue.streams.media_work import Settled, Stopwatch, Work, failed, rejected, stored
+from polylogue.streams.media_work import Settled, Stopwatch, Work, failed, rejected, stored, validated
 from polylogue.streams.segment_reader import Gone, SegmentReader, Spooled, always
 from polylogue.streams.upload_ahead import UploadAhead
 
@@ -46,13 +46,16 @@ class ClaimSettlement:
         fetcher: MediaFetcher,
         pool: ValidationPool,
         *,
+        accepted: Callable[[Work, MediaValidated], None] = lambda _work, _facts: None,
         progress: Callable[[], None] = lambda: None,
     ) -> None:
+        """`accepted` is told of bytes that passed their check, when they are about to be stored."""
         self._settings = settings
         self._store = store
         self._reader = reader
         self._fetcher = fetcher
         self._pool = pool
+        self._accepted = accepted
         self._progress = progress
 
     async def settle(self, work: Work) -> Settled:
@@ -72,9 +75,9 @@ class ClaimSettlement:
         deadline = time.monotonic() + left_s
         try:
             if claim.segments is not None:
-                return await self._settle_segments(claim, claim.segments, deadline, watch)
+                return await self._settle_segments(work, claim.segments, deadline, watch)
             if claim.remote is not None:
-                return await self._settle_remote(claim, claim.remote, deadline, watch)
+                return await self._settle_remote(work, claim.remote, deadline, watch)
             return Settled(failed(claim, "internal", "The claim does not say where the bytes are."))
         except StorageUnavailableError as error:
             log.warning("media_not_stored", media_id=claim.media_id, error=str(error))
@@ -90,8 +93,9 @@ class ClaimSettlement:
             return Settled(failed(claim, "internal", "The medium could not be processed."))
 
     async def _settle_segments(
-        self, claim: MediaClaim, segments: SegmentRange, deadline: float, watch: Stopwatch
+        self, work: Work, segments: SegmentRange, deadline: float, watch: Stopwatch
     ) -> Settled:
+        claim = work.claim
         if segments.size_bytes == 0 or segments.count == 0:
             return Settled(rejected(claim, "empty", "The medium holds no bytes."))
         if segments.size_bytes > self._settings.media_max_size_mb * MIB:
@@ -102,7 +106,7 @@ class ClaimSettlement:
             return await looking is None
 
         try:
-            done = await self._store_segments(claim, segments, absent, deadline, watch)
+            done = await self._store_segments(work, segments, absent, deadline, watch)
             if done is None:
                 there = await looking
                 if there is None or there.sha256 != segments.sha256:
@@ -112,18 +116,19 @@ class ClaimSettlement:
             looking.cancel()
             await asyncio.gather(looking, return_exceptions=True)
         if done is None:  # it was removed meanwhile
-            done = await self._store_segments(claim, segments, always, deadline, watch)
+            done = await self._store_segments(work, segments, always, deadline, watch)
         return done or Settled(taken(claim))
 
     async def _store_segments(
         self,
-        claim: MediaClaim,
+        work: Work,
         segments: SegmentRange,
         wanted: Callable[[], Awaitable[bool]],
         deadline: float,
         watch: Stopwatch,
     ) -> Settled | None:
         """None where they are not wanted."""
+        claim = work.claim
         ahead = UploadAhead(self._store, claim, segments, deadline)
         try:
             with watch.step("read"):
@@ -137,7 +142,7 @@ class ClaimSettlement:
             if wrong is not None:
                 spooled.spool.close()
                 return Settled(wrong)
-            done = await self._put(claim, spooled.spool, deadline, watch, ahead.begun)
+            done = await self._put(work, spooled.spool, deadline, watch, ahead.begun)
         finally:
             ahead.give_up()
         return Settled(taken(claim)) if isinstance(done, Conflict) else done
@@ -163,9 +168,10 @@ class ClaimSettlement:
         raise AssertionError("the loop returns or raises")
 
     async def _settle_remote(
-        self, claim: MediaClaim, remote: RemoteSource, deadline: float, watch: Stopwatch
+        self, work: Work, remote: RemoteSource, deadline: float, watch: Stopwatch
     ) -> Settled:
         """Fetched twice the bytes may differ, so whatever is at the key is the medium, whoever put it there."""
+        claim = work.claim
         there = await self._store.head(claim.key, deadline=deadline)
         while True:
             if there is not None:
@@ -186,7 +192,7 @@ class ClaimSettlement:
             if spool.size_bytes == 0:
                 spool.close()
                 return Settled(rejected(claim, "empty", "The medium holds no bytes."))
-            done = await self._put(claim, spool, deadline, watch)
+            done = await self._put(work, spool, deadline, watch)
             if not isinstance(done, Conflict):
                 return done
             there = done.head
@@ -213,18 +219,20 @@ class ClaimSettlement:
 
     async def _put(
         self,
-        claim: MediaClaim,
+        work: Work,
         spool: Spool,
         deadline: float,
         watch: Stopwatch,
         begun: Multipart | None = None,
     ) -> Settled | Conflict:
         """Judges the bytes and stores them. The spool is closed where the medium is not stored."""
+        claim = work.claim
         with _closed_unless_kept(spool) as keep:
             verdict = await self._inspect(claim, spool, deadline, watch)
             if isinstance(verdict, Refused):
                 return Settled(rejected(claim, verdict.reason, verdict.message))
             crash_point("agent.validated")
+            self._accepted(work, validated(claim, spool, verdict))
             upload = Upload(spool, spool.size_bytes, spool.sha256, verdict.content_type)
             crash_point("agent.before_put")
             with watch.step("upload"):

@@ -101,6 +101,7 @@ def _requests(  # noqa: PLR0917 (everything that `serve` has made)
         reader,
         MediaFetcher.from_settings(settings, progress=progress),
         pool,
+        accepted=outcomes.validated,
         progress=progress,
     )
     renditions = MediaRenditions(pool, store, outcomes, progress=progress)

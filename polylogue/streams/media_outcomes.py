@@ -16,6 +16,7 @@ from polylogue.schemas.events import (
     MediaRenditionsStored,
     MediaRetried,
     MediaStored,
+    MediaValidated,
 )
 from polylogue.schemas.usage import MediaUsageRecorded, Outcome
 from polylogue.streams.media_work import Settled, Work
@@ -114,7 +115,7 @@ def removal_usage(medium: MediumRef, data: MediaDeleted | MediaExpired, at_ms: i
 
 
 class MediaOutcomes:
-    """Each method returns when Kafka has acknowledged what it wrote. They raise ProducerUnusableError."""
+    """All but `validated` return when Kafka has acknowledged what they wrote, and raise ProducerUnusableError."""
 
     def __init__(self, settings: Settings, producer: ReplaceableProducer) -> None:
         self._producer = producer
@@ -129,6 +130,16 @@ class MediaOutcomes:
 
     async def noted(self, work: Work, data: MediaRetried | MediaRenditionsStored) -> None:
         await self._tell(work_event(work, data, now_ms()), work.claim)
+
+    def validated(self, work: Work, data: MediaValidated) -> None:
+        """Nobody waits for it, and no outcome depends on it; what is told after it lies after it."""
+        event = work_event(work, data, now_ms())
+        self._producer.send_unheeded(
+            self._events,
+            event_codec.encode(event),
+            key=event.conversation_id.encode(),
+            partition=work.claim.answer_partition,
+        )
 
     async def removed(
         self, request_id: str, medium: MediumRef, data: MediaDeleted | MediaExpired, traceparent: str | None

@@ -21,6 +21,7 @@ from polylogue.schemas.events import (
     MediaOutcome,
     MediaRejected,
     MediaStored,
+    MediaValidated,
     RejectionReason,
 )
 from polylogue.schemas.usage import Steps
@@ -103,6 +104,19 @@ def failed(claim: MediaClaim, reason: MediaFailureReason, message: str) -> Media
         media_type=claim.media_type,
         reason=reason,
         message=message,
+        retry=claim.retry,
+    )
+
+
+def validated(claim: MediaClaim, spool: Spool, facts: Accepted) -> MediaValidated:
+    return MediaValidated(
+        media_id=claim.media_id,
+        media_type=facts.media_type,
+        format=facts.format,
+        content_type=facts.content_type,
+        size_bytes=spool.size_bytes,
+        width=facts.width,
+        height=facts.height,
         retry=claim.retry,
     )
 

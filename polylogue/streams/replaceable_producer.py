@@ -42,12 +42,17 @@ class ReplaceableProducer:
         self._give_up_after_s = give_up_after_s  # outlasts a broker that is stopped for 90 s
         self._producer: AIOKafkaProducer | None = None
         self._lock = asyncio.Lock()
+        self._unheeded: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Connects, so that the first send is not the one that waits. Raises KafkaError."""
         await self._current()
 
     async def stop(self) -> None:
+        """What nobody waits for is left to its luck."""
+        for task in self._unheeded:
+            task.cancel()
+        await asyncio.gather(*self._unheeded, return_exceptions=True)
         async with self._lock:
             producer, self._producer = self._producer, None
         if producer is not None:
@@ -66,6 +71,14 @@ class ReplaceableProducer:
         offsets = await self.send_in_order(topic, 1, lambda _: (value, headers), key=key, partition=partition)
         return offsets[0]
 
+    def send_unheeded(self, topic: str, value: bytes, *, key: bytes | None, partition: int) -> None:
+        """Sends it once, for what it is worth: it may not arrive, and nobody is told. What is sent to the partition
+        after it lies after it, unless the producer had no room."""
+        if self._producer is not None:
+            task = asyncio.create_task(_sent_once(self._producer, topic, value, key, partition))
+            self._unheeded.add(task)
+            task.add_done_callback(self._unheeded.discard)
+
     async def send_in_order(
         self,
         topic: str,
@@ -82,6 +95,8 @@ class ReplaceableProducer:
         They lie in their order; after a failure all from the first unacknowledged one on are sent again, so that some
         may lie there twice. `acknowledged` is called after each.
         """
+        if self._unheeded:
+            await asyncio.sleep(0)  # so that they are on their way first
         offsets: list[int] = []
         deadline = time.monotonic() + self._give_up_after_s
         while True:
@@ -154,6 +169,16 @@ async def _sent(  # noqa: PLR0917 (what a send takes)
         for sent in under_way:
             if not sent.cancel() and not sent.cancelled():
                 sent.exception()  # nobody waits for it; the loop need not complain
+
+
+async def _sent_once(
+    producer: AIOKafkaProducer, topic: str, value: bytes, key: bytes | None, partition: int
+) -> None:
+    try:
+        async with asyncio.timeout(SEND_TIMEOUT_S):
+            await (await producer.send(topic, value, key=key, partition=partition))
+    except (KafkaError, TimeoutError) as error:
+        log.info("kafka_notice_lost", topic=topic, error=type(error).__name__)
 
 
 async def _close(producer: AIOKafkaProducer) -> None:

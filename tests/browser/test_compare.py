@@ -33,6 +33,55 @@ def test_picture_sound_and_film_load_and_play(page: Page) -> None:
         plays(answer(page, model).locator(tag))
 
 
+# A copy of what each stream brings of media, and each phase of a medium that stood in the page for as long as it took
+# to draw it: some are over before that.
+WATCH = """() => {
+  window.told = [];
+  window.seen = [];
+  const fetched = window.fetch;
+  window.fetch = async (...asked) => {
+    const answer = await fetched(...asked);
+    if (answer.headers.get("content-type")?.startsWith("text/event-stream")) void copy(answer.clone());
+    return answer;
+  };
+  async function copy(answer) {
+    const text = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+    let held = "";
+    for (;;) {
+      const { done, value } = await text.read().catch(() => ({ done: true }));
+      if (done) return;
+      const lines = (held + value).split("\\n");
+      held = lines.pop();
+      for (const line of lines.filter((one) => one.startsWith("data:"))) {
+        const { type, phase, media_id, id } = JSON.parse(line.slice(5));
+        if (["media_pending", "media"].includes(type)) window.told.push([media_id, id, phase ?? "ready"]);
+      }
+    }
+  }
+  new MutationObserver(() => {
+    for (const one of document.querySelectorAll(".media-container")) {
+      const phase = one.dataset.phase;
+      if (window.seen.at(-1) !== phase) window.seen.push(phase);
+    }
+  }).observe(document, { subtree: true, childList: true, attributeFilter: ["data-phase"] });
+}"""
+PHASES = ["generating", "validating", "uploading", "ready"]
+
+
+def test_a_film_goes_through_its_phases_in_order(page: Page) -> None:
+    page.add_init_script(f"({WATCH})()")
+    ask(page, "Film a red circle", "sim/director")
+    place = answer(page, "sim/director").locator(".media-container")
+    expect(place).to_have_text("Film is being made…")
+    wait_for(answer(page, "sim/director"), "finished")
+    expect(answer(page, "sim/director").locator("video")).to_have_count(1)
+    told = {place: phase for _, place, phase in page.evaluate("() => window.told")}
+    assert [told[place] for place in sorted(told)] == PHASES
+    seen = page.evaluate("() => window.seen")
+    assert seen == [phase for phase in PHASES if phase in seen]
+    assert {"generating", "ready"} <= set(seen)
+
+
 def test_a_reload_in_mid_stream_goes_on_without_losing_a_word(page: Page) -> None:
     ask(page, "Say something slowly", "sim/slow", "sim/text")
     slow = answer(page, "sim/slow")

@@ -24,7 +24,7 @@ from polylogue.schemas.codec import usage_codec
 from polylogue.schemas.events import MediaFailed, MediaRenditionsStored
 from tests.support.bucket import half_done_uploads, keys_in_bucket, stored_object
 from tests.support.media_agent import agent
-from tests.support.media_log import Records, agent_events_of, events, visible
+from tests.support.media_log import Records, agent_events_of, events, told_of, visible
 from tests.support.media_runner import PARTITIONS, Produced, Runner, png, reference, runner
 
 pytestmark = pytest.mark.stack
@@ -102,7 +102,7 @@ def what_is_left(settings: Settings, medium: Produced, events: list[Any], usage:
     shown, completed = visible(events, medium.claim)
     keys = [key for key in keys_in_bucket(settings) if key.startswith(medium_prefix(medium.claim.key))]
     return Left(
-        shown=[type(data).__name__ for data in shown],
+        shown=told_of(shown),
         completed=completed,
         keys=keys,
         intact=medium.claim.key in keys and stored_object(settings, medium.claim.key)["data"] == medium.data,

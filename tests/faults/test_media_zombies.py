@@ -19,7 +19,7 @@ from polylogue.streams.sweeper_objects import ObjectRemoval
 from polylogue.streams.sweeper_plan import RemoveObjects
 from tests.support.bucket import keys_in_bucket, stored_object
 from tests.support.media_agent import AgentProcess, agent, until
-from tests.support.media_log import Records, agent_events_of, events, visible
+from tests.support.media_log import Records, agent_events_of, events, told_of, visible
 from tests.support.media_runner import Produced, Runner, png, reference, runner
 from tests.support.s3_faults import Asked, Fault, Operation, S3Faults
 
@@ -79,7 +79,7 @@ async def test_an_agent_that_wakes_up_in_mid_upload_does_no_visible_harm(
                 await zombie.ended(PATIENCE_S)
     shown, completed = visible(log.records, medium.claim)
     wanted = ["MediaStored", "MediaRenditionsStored", *(["MediaDeleted"] if deleted else [])]
-    assert [type(data).__name__ for data in shown] == wanted
+    assert told_of(shown) == wanted
     assert completed == 1
     if deleted:
         # What a late Complete brought back nobody is shown, and the sweeper finds it all.

@@ -45,7 +45,7 @@ async def test_a_prompt_becomes_a_command_and_events_become_frames_in_order(play
         await wire.write(*script.opening(), *script.answer(one, "Hel", "lo"))
         await wire.write(script.produced(two, "m1"))
         await wire.write(script.said(two, events.ResponseCompleted(finish_reason="stop")))
-        await wire.write(script.stored(two, "m1"))
+        await wire.write(script.validated(two, "m1"), script.stored(two, "m1"))
         seen = await stream.rest()
     assert [frame["type"] for frame in seen] == (
         [
@@ -58,12 +58,17 @@ async def test_a_prompt_becomes_a_command_and_events_become_frames_in_order(play
             "done",
             "media_pending",
             "done",
+            "media_pending",
             "media",
             "complete",
         ]
     )
     assert [frame["model"] for frame in seen[2:4]] == BODY["models"]
     assert seen[-1]["metadata"]["models_successful"] == 2
+    assert [frame["phase"] for frame in seen if frame["type"] == "media_pending"] == [
+        "validating",
+        "uploading",
+    ]
     ids = [frame["id"] for frame in seen]
     assert ids == sorted(set(ids))
 

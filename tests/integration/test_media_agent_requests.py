@@ -71,7 +71,10 @@ async def test_a_picture_gets_its_smaller_versions_once(prepared: Settings) -> N
     assert sorted(keys_of(prepared, medium)) == sorted(before)
     assert all(stored_object(prepared, key)["data"] == found["data"] for key, found in before.items())
     shown, completed = visible(log.records, medium.claim)
-    assert kinds(shown) == ["MediaStored", "MediaRenditionsStored"]
+    assert kinds(shown) == ["MediaValidated", "MediaStored", "MediaRenditionsStored"]
+    notice, stored, _ = shown
+    assert (notice.format, notice.size_bytes, notice.width, notice.height) == ("png", 4000, 2, 1)
+    assert (stored.width, stored.height) == (2, 1)
     assert completed == 1
 
 
@@ -94,7 +97,7 @@ async def test_a_deleted_medium_is_gone_and_stays_deleted(prepared: Settings) ->
             async with Records(prepared, MEDIA_USAGE).open(6) as usage:
                 counted = await usage_of(usage, medium, "deleted", count=2)
     shown, completed = visible(log.records, medium.claim)
-    assert kinds(shown) == ["MediaStored", "MediaRenditionsStored", "MediaDeleted"]
+    assert kinds(shown) == ["MediaValidated", "MediaStored", "MediaRenditionsStored", "MediaDeleted"]
     assert completed == 1
     assert {event.event_id for event in counted} == {f"{medium.claim.media_id}.deleted.0"}
     (first, _) = counted
@@ -129,7 +132,7 @@ async def test_an_expired_medium_is_gone_and_says_so(prepared: Settings) -> None
     assert expired.reason == "lifecycle"
     assert keys_of(prepared, medium) == []
     shown, _ = visible(log.records, medium.claim)
-    assert kinds(shown) == ["MediaStored", "MediaRenditionsStored", "MediaExpired"]
+    assert kinds(shown) == ["MediaValidated", "MediaStored", "MediaRenditionsStored", "MediaExpired"]
     data = stored.data
     assert (data.width, data.height, data.content_type, data.provider) == (2, 1, "image/png", "sim")  # type: ignore[attr-defined]
     steps = data.steps  # type: ignore[attr-defined]

@@ -40,14 +40,16 @@ def reasoning(content: str, response_id: str = MINE) -> frames.ReasoningFrame:
     return frames.ReasoningFrame(**PLACE, model="sim/text", response_id=response_id, content=content)
 
 
-def pending(media_id: str, media_type: MediaType = "image") -> frames.MediaPendingFrame:
+def pending(
+    media_id: str, media_type: MediaType = "image", phase: frames.PendingPhase = "validating"
+) -> frames.MediaPendingFrame:
     return frames.MediaPendingFrame(
         **PLACE,
         model="sim/text",
         response_id=MINE,
         media_id=media_id,
         media_type=media_type,
-        phase="uploading",
+        phase=phase,
     )
 
 

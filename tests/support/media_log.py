@@ -15,7 +15,7 @@ from polylogue.infra.topics import CONVERSATION_EVENTS, Topic, topic_name
 from polylogue.schemas.claims import MediaClaim
 from polylogue.schemas.codec import event_codec
 from polylogue.schemas.envelope import Event
-from polylogue.schemas.events import MediaOutcome
+from polylogue.schemas.events import MediaOutcome, MediaValidated
 from polylogue.schemas.visibility import ConversationState, admit
 from tests.support.media_runner import PARTITIONS
 
@@ -74,6 +74,17 @@ def visible_outcomes(records: list[Any], claim: MediaClaim) -> tuple[list[MediaO
     """The outcomes of a medium that a reader shows, and how often its turn was completed."""
     shown, completed = visible(records, claim)
     return [one for one in shown if isinstance(one, MediaOutcome)], completed
+
+
+def told_of(shown: list[Any]) -> list[str]:
+    """The names of what is shown, without the notices that a death may leave out; none of those comes twice, and none
+    after what it announces."""
+    names = [type(one).__name__ for one in shown]
+    notices = [(place, one.retry) for place, one in enumerate(shown) if isinstance(one, MediaValidated)]
+    assert len({retry for _, retry in notices}) == len(notices), names
+    for place, retry in notices:
+        assert all(one.retry != retry for one in shown[:place] if isinstance(one, MediaOutcome)), names
+    return [name for name in names if name != MediaValidated.__name__]
 
 
 def visible(records: list[Any], claim: MediaClaim) -> tuple[list[Any], int]:

@@ -80,6 +80,18 @@ class Script:
         )
         return self.said(response_id, events.MediaProduced(claim=claim))
 
+    def validated(self, response_id: str, media_id: str) -> Event:
+        data = events.MediaValidated(
+            media_id=media_id,
+            media_type="image",
+            format="png",
+            content_type="image/png",
+            size_bytes=7,
+            width=2,
+            height=3,
+        )
+        return self._event(f"{media_id}.MediaValidated.0", data, response_id=response_id)
+
     def stored(self, response_id: str, media_id: str) -> Event:
         data = events.MediaStored(
             media_id=media_id,

@@ -87,7 +87,11 @@ class MessageParts:
     def _medium(self, frame: frames.Frame) -> list[Part]:
         match frame:
             case frames.MediaPendingFrame():
-                return self._told(frame, {"status": frame.phase} | _size(frame))
+                # Its status in this protocol is what the tables say: either it is being made or it has no outcome yet.
+                status = "generating" if frame.phase == "generating" else "uploading"
+                if status == self._media.get(frame.media_id, {}).get("status"):
+                    return []
+                return self._told(frame, {"status": status} | _size(frame))
             case frames.MediaFrame():
                 told = {"status": "stored", "url": frame.url, "content_type": frame.content_type}
                 known = self._media.get(frame.media_id, {})

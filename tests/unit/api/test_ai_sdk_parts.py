@@ -139,6 +139,22 @@ def test_parts_are_in_the_order_in_which_they_began() -> None:
     assert [part["text"] for part in read.parts if "text" in part] == ["a", "b", "cd"]
 
 
+def test_a_medium_is_told_when_it_begins_to_be_made_and_when_its_bytes_are_there() -> None:
+    made = parts_of(
+        [
+            pending("m1", phase="generating"),
+            pending("m1", phase="validating"),
+            pending("m1", phase="uploading"),
+            stored("m1"),
+            done(),
+            COMPLETE,
+        ]
+    )
+
+    statuses = [part["data"]["status"] for part in made if part["type"] == "data-media"]
+    assert statuses == ["generating", "uploading", "stored"]
+
+
 def test_a_message_waits_for_its_media() -> None:
     waiting = MessageParts(MINE, conversation_id="c", turn_id=TURN, model=None)
     for frame in (pending("m1"), done()):

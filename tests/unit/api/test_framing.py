@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 
@@ -94,10 +95,20 @@ def test_a_medium_that_comes_after_the_end_completes_the_turn() -> None:
     response = made.start.responses[0].response_id
     usage = events.Usage(prompt_tokens=1, completion_tokens=2)
     end = events.ResponseCompleted(finish_reason="stop", usage=usage, cost_usd_micros=1500)
-    seen = after(opening, made.produced(response, "m"), made.said(response, end), made.stored(response, "m"))
-    assert [frame["type"] for frame in seen] == ["media_pending", "done", "media", "complete"]
-    pending, done, media, complete = seen
-    assert (pending["phase"], pending["size_bytes"]) == ("uploading", 7)
+    checked = made.validated(response, "m")
+    written = [made.produced(response, "m"), made.said(response, end), checked, checked]
+    seen = after(opening, *written, made.stored(response, "m"), checked)
+    assert [frame["type"] for frame in seen] == [
+        "media_pending",
+        "done",
+        "media_pending",
+        "media",
+        "complete",
+    ]
+    pending, done, uploading, media, complete = seen
+    assert (pending["phase"], pending["size_bytes"]) == ("validating", 7)
+    assert (uploading["phase"], uploading["format"], uploading["size_bytes"]) == ("uploading", "png", 7)
+    assert (uploading["width"], uploading["height"]) == (2, 3)
     assert (done["error"], done["finish_reason"], done["cost_usd"]) == (False, "stop", 0.0015)
     assert done["usage"] == {"prompt_tokens": 1, "completion_tokens": 2}
     assert media["url"] == media["media_url"]
@@ -105,6 +116,25 @@ def test_a_medium_that_comes_after_the_end_completes_the_turn() -> None:
     assert media["format"] == media["media_format"] == "png"
     assert complete["metadata"]["models_successful"] == 1
     assert complete["metadata"]["input_length"] == len("prompt 1")
+
+
+def test_a_medium_that_is_tried_again_goes_through_its_phases_again() -> None:
+    made, opening = begun(models=1)
+    response = made.start.responses[0].response_id
+    named: dict[str, Any] = {"media_id": "m", "media_type": "image"}
+    failed = events.MediaFailed(**named, reason="storage_unavailable", message="Away.")
+    again = msgspec.structs.replace(made.validated(response, "m").data, retry=1)
+    late = made.validated(response, "m")
+    retold = [failed, events.MediaRetried(**named, retry=1), again]
+    written = [made._event(type(one).__name__, one, response_id=response) for one in retold]
+    seen = after(opening, made.produced(response, "m"), late, written[0], written[1], late, written[2])
+    assert [(frame["type"], frame.get("phase")) for frame in seen] == [
+        ("media_pending", "validating"),
+        ("media_pending", "uploading"),
+        ("media_failed", None),
+        ("media_pending", "validating"),
+        ("media_pending", "uploading"),
+    ]
 
 
 def test_where_nothing_succeeded_an_error_comes_right_before_complete() -> None:

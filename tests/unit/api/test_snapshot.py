@@ -146,7 +146,8 @@ async def test_what_is_longer_than_is_kept_is_read_from_the_log(monkeypatch: pyt
 def test_every_state_of_a_medium_is_shown() -> None:
     made = script(models=1)
     (response,) = (slot.response_id for slot in made.start.responses)
-    written = [*made.opening(), made.produced(response, "m1"), made.stored(response, "m1")]
+    written = [*made.opening(), made.produced(response, "m1"), made.validated(response, "m1")]
+    written.append(made.stored(response, "m1"))
     written.append(
         made._event(
             "m1.MediaExpired.0",
@@ -163,4 +164,9 @@ def test_every_state_of_a_medium_is_shown() -> None:
             [(one.status, one.url is not None) for one in told.media]
             for told in snapshots.running(contents, reduction.state)
         ]
-    assert states[-3:] == [[("uploading", False)], [("stored", True)], [("expired", False)]]
+    assert states[-4:] == [
+        [("validating", False)],
+        [("uploading", False)],
+        [("stored", True)],
+        [("expired", False)],
+    ]

@@ -36,10 +36,10 @@ class Script:
     def reasoning(self, model: str, content: str) -> frames.Frame:
         return frames.ReasoningFrame(**self._of(model), content=content)
 
-    def pending(self, model: str, media_id: str = "m1") -> frames.Frame:
-        return frames.MediaPendingFrame(
-            **self._of(model), media_id=media_id, media_type="image", phase="uploading"
-        )
+    def pending(
+        self, model: str, media_id: str = "m1", phase: frames.PendingPhase = "uploading"
+    ) -> frames.Frame:
+        return frames.MediaPendingFrame(**self._of(model), media_id=media_id, media_type="image", phase=phase)
 
     def media(self, model: str, media_id: str = "m1", url: str = "http://s3/m1.png") -> frames.Frame:
         return frames.MediaFrame(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from polylogue.cli import wording
 from polylogue.client import Comparison
+from polylogue.schemas import frames
 from polylogue.schemas.frames import Frame, KeepaliveFrame
 from tests.unit.cli.frames import CONVERSATION, TURN, Script
 
@@ -55,6 +58,16 @@ def test_a_medium_passes_from_pending_to_stored_and_keeps_its_place() -> None:
         ("m2", "uploading"),
     ]
     assert comparison.media[0][1].url == "http://s3/m1.png"
+
+
+@pytest.mark.parametrize("phase", ["generating", "validating", "uploading"])
+def test_a_medium_on_its_way_says_in_which_phase_it_is(phase: frames.PendingPhase) -> None:
+    script = Script()
+    comparison = follow(
+        script.start("a"), script.pending("a", phase="generating"), script.pending("a", phase=phase)
+    )
+    ((_, medium),) = comparison.media
+    assert wording.medium(medium, link=True) == f"image {phase} …"
 
 
 def test_a_medium_that_comes_after_the_end_counts_and_leaves_the_answer_ended() -> None:

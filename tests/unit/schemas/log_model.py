@@ -26,6 +26,7 @@ from polylogue.schemas.events import (
     MediaRenditionsStored,
     MediaRetried,
     MediaStored,
+    MediaValidated,
     PromptSubmitted,
     ResponseCancelled,
     ResponseCompleted,
@@ -248,6 +249,8 @@ class Writer:
             case "produced" if self.deleted:
                 medium.phase = "deleted"
                 self.report(medium, MediaDeleted(**named))
+            case "produced" if self.coin():
+                self.report(medium, validated(named, medium.retry))
             case "produced":
                 medium.phase = outcome.__name__
                 self.report(medium, outcome(named, medium.retry))
@@ -257,7 +260,8 @@ class Writer:
                 self.report(medium, MediaRetried(**named, retry=medium.retry))
             case "stored" | "rejected" | "failed" if self.coin():
                 # A second agent that was late: its outcome contradicts the first.
-                self.report(medium, outcome(named, medium.retry))
+                late = self.random.choice([validated, outcome])
+                self.report(medium, late(named, medium.retry))
             case "stored" if not medium.renditions and self.coin():
                 medium.renditions = True
                 self.report(medium, MediaRenditionsStored(**named, renditions=()))
@@ -316,6 +320,10 @@ def claim(medium: Medium) -> MediaClaim:
         content_type="image/png",
         answer_partition=0,
     )
+
+
+def validated(named: dict[str, Any], retry: int) -> Payload:
+    return MediaValidated(**named, format="png", content_type="image/png", size_bytes=1, retry=retry)
 
 
 def stored(named: dict[str, Any], retry: int) -> Payload:

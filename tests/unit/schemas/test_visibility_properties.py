@@ -19,6 +19,7 @@ from polylogue.schemas.events import (
     MediaRenditionsStored,
     MediaRetried,
     MediaStored,
+    MediaValidated,
 )
 from polylogue.schemas.visibility import ConversationState, RoundCompleted, Verdict, admit
 from tests.unit.schemas.log_model import Record, Response, Writer, logs, without_repeats, writers
@@ -104,7 +105,7 @@ def test_a_reader_that_resumes_among_repeats_misses_nothing_and_repeats_only_set
             if found.visible != expected.visible:
                 assert found.visible
                 assert medium_of(record) in repeated
-                assert isinstance(record.event.data, PASS_UNKNOWN + OUTCOMES)
+                assert isinstance(record.event.data, (*PASS_UNKNOWN, *OUTCOMES, MediaValidated))
 
 
 @thorough
@@ -122,13 +123,19 @@ def test_the_state_survives_storage_as_json_at_any_place(log: list[Record], data
 
 @thorough
 @given(logs())
-def test_a_medium_has_at_most_one_visible_outcome_for_each_try(log: list[Record]) -> None:
+def test_a_medium_has_at_most_one_visible_notice_and_outcome_for_each_try(log: list[Record]) -> None:
     outcomes = Counter(
         (record.event.data.media_id, record.event.data.retry)
         for record in visible(log)
         if isinstance(record.event.data, OUTCOMES)
     )
     assert all(count == 1 for count in outcomes.values())
+    notices = Counter(
+        (record.event.data.media_id, record.event.data.retry)
+        for record in visible(log)
+        if isinstance(record.event.data, MediaValidated)
+    )
+    assert all(count == 1 for count in notices.values())
     produced = Counter(
         medium_of(record) for record in visible(log) if isinstance(record.event.data, MediaProduced)
     )

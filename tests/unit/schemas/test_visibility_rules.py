@@ -29,7 +29,7 @@ from polylogue.schemas.events import (
     TextAppended,
 )
 from polylogue.schemas.visibility import ConversationState, Verdict, admit
-from tests.unit.schemas.log_model import Medium, Writer, claim, failed, rejected, stored
+from tests.unit.schemas.log_model import Medium, Writer, claim, failed, rejected, stored, validated
 
 NAMED: dict[str, Any] = {"media_id": "m", "media_type": "image"}
 
@@ -133,16 +133,19 @@ def test_the_name_of_the_log_is_never_visible() -> None:
 
 PHASES: dict[str, list[Payload]] = {
     "produced": [],
+    "validated": [validated(NAMED, 0)],
     "stored": [stored(NAMED, 0)],
     "rejected": [rejected(NAMED, 0)],
     "failed": [failed(NAMED, 0)],
-    "retried": [failed(NAMED, 0), MediaRetried(**NAMED, retry=1)],
+    "retried": [validated(NAMED, 0), failed(NAMED, 0), MediaRetried(**NAMED, retry=1)],
     "stored again": [failed(NAMED, 0), MediaRetried(**NAMED, retry=1), stored(NAMED, 1)],
     "with renditions": [stored(NAMED, 0), MediaRenditionsStored(**NAMED, renditions=())],
     "expired": [stored(NAMED, 0), MediaExpired(**NAMED)],
     "deleted": [stored(NAMED, 0), MediaDeleted(**NAMED)],
 }
 NEXT: dict[str, Payload] = {
+    "validated": validated(NAMED, 0),
+    "validated 1": validated(NAMED, 1),
     "stored": stored(NAMED, 0),
     "rejected": rejected(NAMED, 0),
     "failed": failed(NAMED, 0),
@@ -155,11 +158,12 @@ NEXT: dict[str, Payload] = {
     "deleted": MediaDeleted(**NAMED),
 }
 FITS = {
-    "produced": {"stored", "rejected", "failed", "deleted"},
+    "produced": {"validated", "stored", "rejected", "failed", "deleted"},
+    "validated": {"stored", "rejected", "failed", "deleted"},
     "stored": {"renditions", "expired", "deleted"},
     "rejected": {"deleted"},
     "failed": {"retried 1", "deleted"},
-    "retried": {"stored 1", "failed 1", "deleted"},
+    "retried": {"validated 1", "stored 1", "failed 1", "deleted"},
     "stored again": {"renditions", "expired", "deleted"},
     "with renditions": {"expired", "deleted"},
     "expired": {"deleted"},
@@ -196,10 +200,11 @@ def test_a_job_becomes_a_medium_or_is_refused_once(story: Story) -> None:
 def test_a_round_is_complete_when_the_last_medium_has_its_outcome(story: Story) -> None:
     story.run(MediaProduced(claim=claim(Medium("m", "t", "r"))), 1, 2)
     assert story.run(ResponseCompleted(finish_reason="stop"), 1, 3).completed is None
+    assert story.report(validated(NAMED, 0)).completed is None
     completed = story.report(failed(NAMED, 0)).completed
     assert completed is not None
     assert (completed.requested, completed.successful, completed.input_length) == (1, 1, 5)
-    assert completed.processing_time_ms == 4000
+    assert completed.processing_time_ms == 5000
     assert story.report(MediaRetried(**NAMED, retry=1)).completed is None
     assert story.report(stored(NAMED, 1)).completed is None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,10 +22,10 @@ from polylogue.schemas.claims import MediaClaim, RemoteSource, RetryMedia, Segme
 from polylogue.schemas.clock import now_ms
 from polylogue.schemas.codec import event_codec, usage_codec
 from polylogue.schemas.envelope import Request
-from polylogue.schemas.events import MediaOutcome, MediaStored
+from polylogue.schemas.events import MediaOutcome, MediaStored, MediaValidated
 from polylogue.streams.claim_settlement import ClaimSettlement
 from polylogue.streams.media_outcomes import work_event, work_usage
-from polylogue.streams.media_work import Settled, work_of
+from polylogue.streams.media_work import Settled, Work, work_of
 from polylogue.streams.segment_reader import Gone, Spooled
 
 PNG = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR" + struct.pack(">II", 40, 30) + bytes(100)
@@ -156,12 +157,13 @@ async def settle(
         return done.outcome
 
 
-async def settled(
+async def settled(  # noqa: PLR0917 (the parts of an agent)
     work: StoreMedia | RetryMedia,
     store: Store | None = None,
     reader: Reader | None = None,
     fetcher: Fetcher | None = None,
     pool: Pool | None = None,
+    accepted: Callable[[Work, MediaValidated], None] = lambda _work, _facts: None,
 ) -> Settled:
     settlement = ClaimSettlement(
         SETTINGS,
@@ -169,6 +171,7 @@ async def settled(
         reader or Reader(),  # type: ignore[arg-type]
         fetcher or Fetcher(),  # type: ignore[arg-type]
         pool or Pool(),  # type: ignore[arg-type]
+        accepted=accepted,
     )
     return await settlement.settle(work_of(Request(request_id="r", data=work), work))
 
@@ -191,6 +194,56 @@ async def test_what_is_stored_is_described_by_its_bytes() -> None:
     assert done.url.startswith("http://127.0.0.1:1/polylogue-media/media/")
     ((key, upload),) = store.uploads
     assert (key, upload.content_type, upload.sha256) == (CLAIM.key, "image/png", SHA256)
+
+
+async def test_what_was_accepted_is_told_before_it_is_stored() -> None:
+    store = Store()
+    told: list[tuple[str, MediaValidated, int]] = []
+
+    def accepted(work: Work, facts: MediaValidated) -> None:
+        told.append((work.claim.media_id, facts, len(store.uploads)))
+
+    claim = msgspec.structs.replace(CLAIM, content_type="image/jpeg", format="jpg", retry=2)
+    work = RetryMedia(claim=claim, asked_at_ms=now_ms())
+    with closing(await settled(work, store, accepted=accepted)):
+        facts = MediaValidated(
+            media_id="m1",
+            media_type="image",
+            format="png",
+            content_type="image/png",
+            size_bytes=len(PNG),
+            width=40,
+            height=30,
+            retry=2,
+        )
+        assert told == [("m1", facts, 0)]
+        assert len(store.uploads) == 1
+
+
+@pytest.mark.parametrize(
+    ("claim", "store", "reader"),
+    [
+        (CLAIM, Store(there=ObjectHead(len(PNG), "image/png", SHA256)), Reader()),
+        (CLAIM, Store(), Reader(data=PNG + b"x")),
+        (CLAIM, Store(), Reader(gone=Gone("expired"))),
+    ],
+    ids=["adopted", "not-as-announced", "gone"],
+)
+async def test_where_nothing_is_going_to_be_stored_nothing_is_told(
+    claim: MediaClaim, store: Store, reader: Reader
+) -> None:
+    told: list[MediaValidated] = []
+    work = StoreMedia(claim=claim, produced_at_ms=now_ms())
+    with closing(await settled(work, store, reader, accepted=lambda _, facts: told.append(facts))):
+        assert told == []
+
+
+async def test_a_refused_file_is_not_told_as_accepted() -> None:
+    told: list[MediaValidated] = []
+    work = StoreMedia(claim=claim_of(b"<svg/>"), produced_at_ms=now_ms())
+    done = await settled(work, reader=Reader(data=b"<svg/>"), accepted=lambda _, facts: told.append(facts))
+    with closing(done):
+        assert (type(done.outcome).__name__, told) == ("MediaRejected", [])
 
 
 async def test_an_equal_object_is_adopted_without_reading_the_log() -> None:

@@ -28,7 +28,7 @@ from polylogue.schemas.claims import (
 from polylogue.schemas.clock import now_ms
 from polylogue.schemas.codec import event_codec, request_codec, usage_codec
 from polylogue.schemas.envelope import Event, Request, UsageEvent
-from polylogue.schemas.events import MediaRenditionsStored, MediaStored
+from polylogue.schemas.events import MediaRenditionsStored, MediaStored, MediaValidated
 from polylogue.streams.conversation_removal import ConversationRemoval
 from polylogue.streams.dead_letters import SourceRecord
 from polylogue.streams.media_outcomes import MediaOutcomes
@@ -72,6 +72,9 @@ class Producer:
     async def send(self, topic: str, value: bytes, *, key: bytes, partition: int | None = None) -> int:
         self.sent.append((topic, value, partition))
         return len(self.sent)
+
+    def send_unheeded(self, topic: str, value: bytes, *, key: bytes, partition: int) -> None:
+        self.sent.append((topic, value, partition))
 
     def events(self) -> list[Event]:
         found = [event_codec.decode(value) for topic, value, _ in self.sent if topic.endswith("events")]
@@ -282,6 +285,23 @@ async def test_a_removal_does_not_wait_for_another_conversation_s() -> None:
     assert agent.producer.kinds() == ["MediaStored", "MediaDeleted"]
     afterwards.close()
     assert agent.settlement.spools[0].file.closed
+
+
+async def test_that_a_medium_was_accepted_is_told_once_for_each_try() -> None:
+    producer = Producer()
+    outcomes = MediaOutcomes(SETTINGS, producer)  # type: ignore[arg-type]
+    claim = msgspec.structs.replace(CLAIM, retry=2)
+    facts = MediaValidated(
+        media_id="a1", media_type="image", format="png", content_type="image/png", size_bytes=7, retry=2
+    )
+    for _ in range(2):
+        outcomes.validated(Work("r1", claim, 5, "00-a-b-01"), facts)
+    first, second = producer.events()
+    assert first.event_id == second.event_id == "a1.MediaValidated.2"
+    assert (first.conversation_id, first.turn_id, first.response_id) == ("c1", "t1", "t1-1")
+    assert (first.causation_id, first.traceparent, first.data) == ("r1", "00-a-b-01", facts)
+    assert [partition for _, _, partition in producer.sent] == [3, 3]
+    assert producer.usage() == []
 
 
 async def test_a_retry_is_announced_before_it_is_tried() -> None:

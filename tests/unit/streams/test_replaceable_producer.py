@@ -88,6 +88,29 @@ async def test_many_senders_replace_a_wedged_producer_once(row) -> None:
     assert len(made) == 2
 
 
+async def test_what_nobody_waits_for_is_sent_once_and_lies_before_what_follows(row) -> None:
+    made, sent = row()
+    shared = producer()
+    await shared.start()
+    shared.send_unheeded("topic", b"notice", key=b"key", partition=3)
+    await shared.send("topic", b"outcome", key=b"key", partition=3)
+    assert [value for _, value, _ in sent] == [b"notice", b"outcome"]
+    assert len(made) == 1
+
+
+@pytest.mark.parametrize("fault", [OutOfOrderSequenceNumber(), "silence"])
+async def test_what_nobody_waits_for_may_be_lost_without_a_word(row, fault: KafkaError | str) -> None:
+    _, sent = row(fault)
+    shared = producer()
+    await shared.start()
+    shared.send_unheeded("topic", b"notice", key=b"key", partition=3)
+    await shared.send("topic", b"outcome", key=b"key", partition=3)
+    assert [value for _, value, _ in sent] == [b"outcome"]
+    await shared.stop()
+    shared.send_unheeded("topic", b"notice", key=b"key", partition=3)
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
 async def test_gives_up_when_no_producer_can_write(row) -> None:
     made, _ = row(then=KafkaConnectionError())
     with pytest.raises(ProducerUnusableError, match="topic took no record"):

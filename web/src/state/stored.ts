@@ -1,6 +1,6 @@
 // A stored turn as the value that live turns have, so that one view shows both.
 import type { Conversation, ConversationMessage, ConversationTurn, MediaAttachment } from "../types/conversation";
-import { ended, type Answer, type AnswerPhase, type Medium, type MediumPhase, type Turn } from "./turn";
+import { ended, onItsWay, phaseOfStatus, type Answer, type AnswerPhase, type Medium, type MediumPhase, type Turn } from "./turn";
 
 /**
  * The tables of turns and of answers are filled each by itself: a turn is whole when both say so. What is inherited was
@@ -20,7 +20,7 @@ export function fromStored(turn: ConversationTurn, conversationId: string): Turn
 }
 
 const whole = (answer: Answer): boolean =>
-  ended(answer) && answer.media.every((medium) => medium.phase !== "uploading" && medium.phase !== "generating");
+  ended(answer) && !answer.media.some((medium) => onItsWay(medium.phase));
 
 /** When to ask for the conversation again; never where all of it is there. */
 export function lookAgainMs(stored: Conversation | undefined): number | false {
@@ -117,18 +117,7 @@ function mediumOf(attachment: MediaAttachment, at: number): Medium {
   };
 }
 
+/** To the tables whatever has no outcome is being uploaded, also while it is checked. */
 function phaseOfMedium(status: string): MediumPhase {
-  switch (status) {
-    case "stored":
-      return "ready";
-    case "deleted":
-    case "expired":
-      return status;
-    case "rejected":
-    case "failed":
-    case "refused":
-      return "failed";
-    default:
-      return "uploading";
-  }
+  return status === "uploading" ? "pending" : phaseOfStatus(status);
 }

@@ -68,6 +68,35 @@ describe("apply", () => {
     expect(fold([...round, { type: "start", attempt: 1, ...of(4, "b") }]).complete).toBe(false);
   });
 
+  it("follows a medium through its phases and keeps its place from the moment that its measures are known", () => {
+    const medium = { media_id: "m", media_type: "image" } as const;
+    const frames: PlacedEvent[] = [
+      { type: "media_pending", ...medium, phase: "generating", ...of(1, "a") },
+      { type: "media_pending", ...medium, phase: "validating", size_bytes: 7, ...of(2, "a") },
+      { type: "media_pending", ...medium, phase: "uploading", width: 4, height: 3, ...of(3, "a") },
+    ];
+    const phases = frames.map((_, n) => fold(frames.slice(0, n + 1)).answers[0]?.media[0]);
+    expect(phases.map((one) => one?.phase)).toEqual(["generating", "validating", "uploading"]);
+    expect(phases[2]).toMatchObject({ sizeBytes: 7, width: 4, height: 3 });
+  });
+
+  it("takes phase and measures of a medium from a snapshot", () => {
+    const known = { media_id: "m", media_type: "image", width: 4, height: 3 } as const;
+    const media = [
+      { ...known, status: "validating" },
+      { ...known, media_id: "n", status: "stored", url: "https://media.example.com/n" },
+    ];
+    const frame: PlacedEvent = { type: "snapshot", content: "", reasoning: "", media, status: "running", ...of(1, "a") };
+    const [checked, stored] = fold([frame]).answers[0]?.media ?? [];
+    expect(checked).toMatchObject({ phase: "validating", width: 4, height: 3, attachment: null });
+    expect(stored).toMatchObject({ phase: "ready", attachment: { width: 4, height: 3 } });
+  });
+
+  it("takes a phase of a later version for one more on the way", () => {
+    const frame = { type: "media_pending", media_id: "m", media_type: "image", phase: "polishing", ...of(1, "a") };
+    expect(fold([frame as unknown as PlacedEvent]).answers[0]?.media[0]?.phase).toBe("pending");
+  });
+
   it("takes a deleted medium from sight", () => {
     const turn = fold([
       { type: "media_pending", media_id: "m", media_type: "image", phase: "uploading", ...of(1, "a") },

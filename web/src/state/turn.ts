@@ -3,7 +3,9 @@ import { isAfter } from "../client/place";
 import type { DoneFrame, PlacedEvent, SnapshotFrame } from "../types/api";
 import type { MediaAttachment, MediaKind, MediaRendition, Usage } from "../types/conversation";
 
-export type MediumPhase = "generating" | "uploading" | "ready" | "failed" | "deleted" | "expired";
+/** `pending` is any phase before the outcome, where nobody has said which. */
+export type MediumPhase =
+  "generating" | "validating" | "uploading" | "pending" | "ready" | "failed" | "deleted" | "expired";
 
 export interface Medium {
   readonly mediaId: string;
@@ -105,7 +107,7 @@ function reduce(turn: Turn, frame: PlacedEvent, nowMs: number): Turn {
         heard(
           withMedium(answer, frame.media_id, frame.media_type, (medium) => ({
             ...medium,
-            phase: frame.phase,
+            phase: phaseOfStatus(frame.phase),
             width: frame.width ?? medium.width,
             height: frame.height ?? medium.height,
             sizeBytes: frame.size_bytes ?? medium.sizeBytes,
@@ -302,10 +304,14 @@ function restored(answer: Answer, frame: SnapshotFrame, nowMs: number): Answer {
               format: shown.format ?? "",
               content_type: shown.content_type ?? null,
               size_bytes: shown.size_bytes ?? null,
+              width: shown.width ?? null,
+              height: shown.height ?? null,
+              duration_ms: shown.duration_ms ?? null,
+              renditions: shown.renditions ?? null,
             }
           : null,
-      width: null,
-      height: null,
+      width: shown.width ?? null,
+      height: shown.height ?? null,
       sizeBytes: shown.size_bytes ?? null,
       reason: shown.reason ?? null,
     })),
@@ -314,19 +320,26 @@ function restored(answer: Answer, frame: SnapshotFrame, nowMs: number): Answer {
   };
 }
 
-function phaseOfStatus(status: string): MediumPhase {
+/** By what frames and tables call it; a word of a later version is one more phase on the way. */
+export function phaseOfStatus(status: string): MediumPhase {
   switch (status) {
     case "stored":
       return "ready";
     case "deleted":
     case "expired":
     case "generating":
+    case "validating":
+    case "uploading":
       return status;
     case "refused":
     case "rejected":
     case "failed":
       return "failed";
     default:
-      return "uploading";
+      return "pending";
   }
+}
+
+export function onItsWay(phase: MediumPhase): boolean {
+  return phase === "generating" || phase === "validating" || phase === "uploading" || phase === "pending";
 }

@@ -49,7 +49,7 @@ export interface MediaPendingFrame extends OfResponse {
   type: "media_pending";
   media_id: string;
   media_type: MediaKind;
-  phase: "generating" | "uploading";
+  phase: "generating" | "validating" | "uploading";
   format?: string;
   width?: number;
   height?: number;

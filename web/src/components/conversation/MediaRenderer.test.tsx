@@ -70,7 +70,9 @@ describe("MediaRenderer", () => {
 
   it.each([
     ["generating", "Picture is being made"],
-    ["uploading", "Picture is being checked and stored"],
+    ["validating", "Picture is being checked…"],
+    ["uploading", "Picture is being stored…"],
+    ["pending", "Picture is being checked and stored…"],
   ] as const)("names the phase %s and keeps the place", (phase, words) => {
     const made = show(medium("image", { phase, attachment: null }));
     expect(made.textContent).toContain(words);

@@ -1,7 +1,7 @@
 // One medium of an answer: its place while it comes, then the picture, the sound or the film, or why there is none.
 import { useState } from "react";
 import type { MediaAttachment, MediaKind } from "../../types/conversation";
-import type { Medium, MediumPhase } from "../../state/turn";
+import { onItsWay, type Medium, type MediumPhase } from "../../state/turn";
 import { renew } from "../../client/media";
 import { save } from "../../client/saving";
 import { problemOf } from "../ui/problem";
@@ -23,7 +23,9 @@ interface Props {
 const NAMES: Record<MediaKind, string> = { image: "Picture", audio: "Sound", video: "Film" };
 const PHASES: Record<MediumPhase, string> = {
   generating: "is being made",
-  uploading: "is being checked and stored",
+  validating: "is being checked",
+  uploading: "is being stored",
+  pending: "is being checked and stored",
   ready: "",
   failed: "could not be shown",
   deleted: "was deleted",
@@ -34,7 +36,7 @@ export function MediaRenderer(given: Props) {
   const { medium } = given;
   const shape = aspect(medium);
   if (medium.phase !== "ready" || !medium.attachment) {
-    const waiting = medium.phase === "generating" || medium.phase === "uploading";
+    const waiting = onItsWay(medium.phase);
     return (
       <div
         className={`media-container ${medium.type}-container ${waiting ? "media-loading" : "media-error"}`}
