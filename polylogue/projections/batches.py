@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
 import psycopg
 from psycopg import AsyncConnection
 
@@ -17,13 +16,12 @@ from polylogue.projections.protocol import Projection, VisibleEvent
 from polylogue.projections.reduction import Record, Refusal, conversations_of, read, reduce
 from polylogue.projections.rows import RowChanges
 from polylogue.projections.statements import statements
+from polylogue.projections.states import StateMemory, load_states, store_states
 from polylogue.schemas.conversation_state import ConversationState
 from polylogue.schemas.envelope import Event
 
 Write = Callable[[AsyncConnection[Any], RowChanges, AbstractSet[str]], Awaitable[None]]
 """Carries out the changes; it is told which conversations were there before the batch."""
-
-_decode_state = msgspec.json.Decoder(ConversationState).decode
 
 
 async def execute(connection: AsyncConnection[Any], changes: RowChanges, _known: AbstractSet[str]) -> None:
@@ -52,6 +50,7 @@ async def apply_batch(
     *,
     skips: AbstractSet[int] = frozenset(),
     write: Write = execute,
+    memory: StateMemory | None = None,
 ) -> Applied:
     """Applies records that begin at the checkpoint, in order, but for those at the offsets in `skips`.
 
@@ -64,7 +63,7 @@ async def apply_batch(
     if end == checkpoint.next_offset:
         return Applied(checkpoint, readable.refusal)
     try:
-        advanced = await _commit(connection, projection, checkpoint, events, end, write=write)
+        advanced = await _commit(connection, projection, checkpoint, events, end, write=write, memory=memory)
         return Applied(advanced, readable.refusal)
     except _InapplicableError as error:
         if len(events) == 1:
@@ -72,7 +71,9 @@ async def apply_batch(
     # Which event it is shows when they are tried in ever smaller batches.
     half = len(events) // 2
     for part in (records[:half], records[half:]):
-        applied = await apply_batch(connection, projection, checkpoint, part, skips=skips, write=write)
+        applied = await apply_batch(
+            connection, projection, checkpoint, part, skips=skips, write=write, memory=memory
+        )
         if applied.refusal is not None:
             return applied
         checkpoint = applied.checkpoint
@@ -91,6 +92,7 @@ async def apply_together(
     connection: AsyncConnection[Any],
     projection: Projection,
     parts: Sequence[tuple[Checkpoint, Sequence[Record], AbstractSet[int]]],
+    memory: StateMemory | None = None,
 ) -> list[Checkpoint] | None:
     """Applies batches of several partitions, each with its skips, in one transaction: a transaction is what costs.
 
@@ -109,6 +111,7 @@ async def apply_together(
             projection,
             [_Part(checkpoint, part.events, end) for checkpoint, part, end in readable],
             execute,
+            memory,
         )
     except (_InapplicableError, PartitionLostError):
         return None
@@ -122,8 +125,10 @@ async def _commit(
     next_offset: int,
     *,
     write: Write = execute,
+    memory: StateMemory | None = None,
 ) -> Checkpoint:
-    (advanced,) = await _transact(connection, projection, [_Part(checkpoint, events, next_offset)], write)
+    part = _Part(checkpoint, events, next_offset)
+    (advanced,) = await _transact(connection, projection, [part], write, memory)
     return advanced
 
 
@@ -137,7 +142,11 @@ class _Part:
 
 
 async def _transact(
-    connection: AsyncConnection[Any], projection: Projection, parts: Sequence[_Part], write: Write
+    connection: AsyncConnection[Any],
+    projection: Projection,
+    parts: Sequence[_Part],
+    write: Write,
+    memory: StateMemory | None,
 ) -> list[Checkpoint]:
     async with connection.transaction():
         # First, so that a copy which has lost the partition does nothing more, and the states read are the latest.
@@ -147,7 +156,7 @@ async def _transact(
             for part in parts
             for conversation_id in conversations_of(part.events)
         }
-        states = await _load_states(connection, projection, sorted(partitions))
+        states = await load_states(connection, projection, partitions, memory)
         known = frozenset(states)
         changes = _fold(projection, states, parts)
         try:
@@ -156,7 +165,9 @@ async def _transact(
             # Its text would quote the row.
             raise _InapplicableError(f"Postgres refuses its row ({type(error).__name__})") from None
         crash_point("projection.rows_written")
-        await _store_states(connection, projection, states, partitions)
+        sizes = await store_states(connection, projection, states, partitions)
+    if memory is not None:
+        memory.keep(states, partitions, sizes)
     return advanced
 
 
@@ -177,42 +188,3 @@ def _fold(projection: Projection, states: dict[str, ConversationState], parts: S
 
 def _concerns(projection: Projection, seen: VisibleEvent) -> bool:
     return type(seen.event.data) in projection.handles or seen.turn is not None
-
-
-async def _load_states(
-    connection: AsyncConnection[Any], projection: Projection, conversations: Sequence[str]
-) -> dict[str, ConversationState]:
-    if not conversations:
-        return {}
-    # As text: msgspec is the only one to read it.
-    cursor = await connection.execute(
-        "SELECT conversation_id, state::text FROM projection_states"
-        " WHERE projection = %s AND version = %s AND conversation_id = ANY(%s)",
-        [projection.name, projection.version, list(conversations)],
-    )
-    return {row[0]: _decode_state(row[1]) async for row in cursor}
-
-
-async def _store_states(
-    connection: AsyncConnection[Any],
-    projection: Projection,
-    states: Mapping[str, ConversationState],
-    partitions: Mapping[str, int],
-) -> None:
-    if not states:
-        return
-    names = sorted(states)
-    await connection.execute(
-        'INSERT INTO projection_states (projection, version, conversation_id, "partition", state)'
-        # In binary: as text, every quotation mark of the JSON would be escaped one by one.
-        ' SELECT %s, %s, conversation_id, "partition", state::json'
-        ' FROM unnest(%s::text[], %s::integer[], %b::text[]) AS s(conversation_id, "partition", state)'
-        " ON CONFLICT (projection, version, conversation_id) DO UPDATE SET state = EXCLUDED.state",
-        [
-            projection.name,
-            projection.version,
-            names,
-            [partitions[name] for name in names],
-            [msgspec.json.encode(states[name]).decode() for name in names],
-        ],
-    )

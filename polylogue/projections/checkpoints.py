@@ -31,6 +31,9 @@ class Checkpoint:
     partition: int
     log_id: str
     next_offset: int
+    # The transaction that wrote the row last. After a reset another copy may have come to the same offset, by way of
+    # other rows: a record may have been left out since.
+    written_by: str
 
 
 async def take(connection: AsyncConnection[Any], projection: Projection, head: LogHead) -> Checkpoint:
@@ -58,14 +61,14 @@ async def begin(connection: AsyncConnection[Any], projection: Projection, head: 
             [projection.name, projection.version, head.partition, head.log_id],
         )
     cursor = await connection.execute(
-        "SELECT log_id, next_offset FROM projection_checkpoints"
+        "SELECT log_id, next_offset, xmin::text FROM projection_checkpoints"
         ' WHERE projection = %s AND version = %s AND "partition" = %s',
         [projection.name, projection.version, head.partition],
     )
     row = await cursor.fetchone()
     if row is None:
         raise CheckpointRefusedError(_unnamed(head))
-    checkpoint = Checkpoint(projection.name, projection.version, head.partition, row[0], row[1])
+    checkpoint = Checkpoint(projection.name, projection.version, head.partition, *row)
     refusal = refuse(checkpoint, head)
     if refusal is not None:
         raise CheckpointRefusedError(refusal)
@@ -122,24 +125,28 @@ async def advance_all(
     version = moves[0][0]
     cursor = await connection.execute(
         "UPDATE projection_checkpoints AS c SET next_offset = u.next_offset"
-        " FROM unnest(%s::integer[], %s::text[], %s::bigint[], %s::bigint[])"
-        '   AS u("partition", log_id, former, next_offset)'
+        " FROM unnest(%s::integer[], %s::text[], %s::bigint[], %s::text[], %s::bigint[])"
+        '   AS u("partition", log_id, former, written_by, next_offset)'
         ' WHERE c.projection = %s AND c.version = %s AND c."partition" = u."partition" AND c.log_id = u.log_id'
-        ' AND c.next_offset = u.former RETURNING c."partition"',
+        ' AND c.next_offset = u.former AND c.xmin::text = u.written_by RETURNING c."partition", c.xmin::text',
         [
             [checkpoint.partition for checkpoint, _ in moves],
             [checkpoint.log_id for checkpoint, _ in moves],
             [checkpoint.next_offset for checkpoint, _ in moves],
+            [checkpoint.written_by for checkpoint, _ in moves],
             [next_offset for _, next_offset in moves],
             version.projection,
             version.version,
         ],
     )
-    moved = {row[0] for row in await cursor.fetchall()}
+    moved = dict(await cursor.fetchall())
     for checkpoint, _ in moves:
         if checkpoint.partition not in moved:
             raise PartitionLostError(
                 f"{checkpoint.projection} v{checkpoint.version} no longer stands at offset"
                 f" {checkpoint.next_offset} of partition {checkpoint.partition}"
             )
-    return [replace(checkpoint, next_offset=next_offset) for checkpoint, next_offset in moves]
+    return [
+        replace(checkpoint, next_offset=next_offset, written_by=moved[checkpoint.partition])
+        for checkpoint, next_offset in moves
+    ]

@@ -30,6 +30,7 @@ from polylogue.projections.patience import Patience
 from polylogue.projections.protocol import Projection
 from polylogue.projections.reduction import Refusal
 from polylogue.projections.session import Session
+from polylogue.projections.states import StateMemory
 from polylogue.projections.stops import forget_stop, remember_stop
 from polylogue.projections.versions import Skip, Version, skipped
 
@@ -59,6 +60,7 @@ class Follower(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         self._session = Session(settings, version.schema_name, application_name=name)
         self._labels = (projection.name, str(projection.version))
         self._owned: dict[TopicPartition, Checkpoint] = {}
+        self._memory = StateMemory()
         self._stopped: set[TopicPartition] = set()
         self._attempts: dict[TopicPartition, int] = {}
         self._unreported: dict[TopicPartition, int] = {}
@@ -111,6 +113,7 @@ class Follower(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
 
     def _forget_all(self) -> None:
         self._owned.clear()
+        self._memory.clear()
         self._stopped.clear()
         self._attempts.clear()
         self._unreported.clear()
@@ -185,6 +188,7 @@ class Follower(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
                 return
             else:
                 self._postgres.over()
+                self._memory.forget(place.partition)
                 self._owned[place] = checkpoint
 
     async def _apply_together(self, batches: Mapping[TopicPartition, Sequence[ConsumerRecord]]) -> bool:
@@ -202,7 +206,9 @@ class Follower(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
             for place, one in before.items()
         ]
         try:
-            after = await apply_together(await self._session.connection(), self._projection, parts)
+            after = await apply_together(
+                await self._session.connection(), self._projection, parts, self._memory
+            )
         except psycopg.Error as error:
             # Whether it was committed may be unknown: by itself, each partition finds out.
             await self._postgres.wait(error)
@@ -254,7 +260,9 @@ class Follower(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
     async def _try(self, checkpoint: Checkpoint, records: Sequence[ConsumerRecord]) -> Applied:
         connection = await self._session.connection()
         skips = skipped(self._skips, checkpoint.log_id, checkpoint.partition)
-        return await apply_batch(connection, self._projection, checkpoint, records, skips=skips)
+        return await apply_batch(
+            connection, self._projection, checkpoint, records, skips=skips, memory=self._memory
+        )
 
     async def _pass_markers(self, consumer: AIOKafkaConsumer, place: TopicPartition) -> None:
         """Moves the checkpoint over what is no record, so that one at the log's end says so.
@@ -262,7 +270,7 @@ class Follower(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         The runner's transactions end with a marker, and whoever waits for the tables compares with the end.
         """
         checkpoint = self._owned.get(place)
-        if checkpoint is None:
+        if checkpoint is None or _at_the_end(consumer, place, checkpoint):
             return
         try:
             async with asyncio.timeout(1):  # known at once, but for the moment of a new assignment
@@ -329,3 +337,8 @@ class Follower(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         finally:
             await self._session.close()
             self._forget_all()
+
+
+def _at_the_end(consumer: AIOKafkaConsumer, place: TopicPartition, checkpoint: Checkpoint) -> bool:
+    """Whether nothing is known behind the checkpoint: asked of every partition ten times a second, so it costs little."""
+    return place in consumer.assignment() and consumer.highwater(place) == checkpoint.next_offset

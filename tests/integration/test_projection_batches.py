@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -13,7 +14,7 @@ import pytest
 
 from polylogue.infra.postgres import connection_string
 from polylogue.infra.settings import Settings
-from polylogue.projections.batches import apply_batch, apply_together
+from polylogue.projections.batches import apply_batch, apply_together, execute
 from polylogue.projections.catalogue import PROJECTIONS
 from polylogue.projections.checkpoints import PartitionLostError, take
 from polylogue.projections.gallery import Gallery
@@ -21,7 +22,9 @@ from polylogue.projections.log_heads import LogHead
 from polylogue.projections.migrate import upgrade
 from polylogue.projections.protocol import Projection, VisibleEvent
 from polylogue.projections.rows import RowChanges
+from polylogue.projections.states import StateMemory
 from polylogue.schemas.codec import event_codec
+from polylogue.schemas.conversation_state import ConversationState
 from tests.support.events import Story, numbered, sample_story
 from tests.support.tables import (
     ends,
@@ -78,6 +81,84 @@ async def test_the_copy_that_lost_its_partition_writes_nothing(migrated: Setting
                 await apply_batch(first, projection, stale, records)
 
         assert (tables(migrated), ends(migrated)) == before, projection.name
+
+
+async def test_the_copy_whose_offset_another_has_come_to_after_a_reset_writes_nothing(
+    migrated: Settings,
+) -> None:
+    records, projection, memory = _records(sample_story("c")), PROJECTIONS[1], StateMemory()
+    async with connected(migrated) as first, connected(migrated) as second:
+        checkpoint = await take(first, projection, HEAD)
+        begun = await apply_batch(first, projection, checkpoint, records[:20], memory=memory)
+        for table in ("projection_checkpoints", "projection_states"):
+            await second.execute(f"DELETE FROM {table}")
+        checkpoint = await take(second, projection, HEAD)
+        # It leaves out what the first one has not: the states differ.
+        other = await apply_batch(second, projection, checkpoint, records[:20], skips=frozenset({3}))
+        assert other.checkpoint.next_offset == begun.checkpoint.next_offset
+        before = tables(migrated), ends(migrated)
+
+        with pytest.raises(PartitionLostError):
+            await apply_batch(first, projection, begun.checkpoint, records[20:], memory=memory)
+
+        assert (tables(migrated), ends(migrated)) == before
+
+
+class Counting(StateMemory):
+    """Knows how many states had to be read from the table."""
+
+    read = 0
+
+    def lend(self, partitions: Mapping[str, int]) -> dict[str, ConversationState]:
+        lent = super().lend(partitions)
+        self.read += len(partitions) - len(lent)
+        return lent
+
+
+async def test_states_that_are_remembered_are_not_read_again_and_give_the_same_rows(
+    migrated: Settings,
+) -> None:
+    records = _records(sample_story("c"))
+    apart = beside(migrated)
+    async with connected(migrated) as connection, connected(apart) as at_once:
+        for projection in PROJECTIONS:
+            memory = Counting()
+            checkpoint = await take(connection, projection, HEAD)
+            for start in range(0, len(records), 5):
+                batch = records[start : start + 5]
+                applied = await apply_batch(connection, projection, checkpoint, batch, memory=memory)
+                checkpoint = applied.checkpoint
+            assert memory.read == 1, projection.name  # of the conversation, when it was new
+            await apply_batch(at_once, projection, await take(at_once, projection, HEAD), records)
+    assert tables(migrated) == tables(apart)
+
+
+async def _refuse_once_written(
+    connection: psycopg.AsyncConnection[Any], changes: RowChanges, known: AbstractSet[str]
+) -> None:
+    await execute(connection, changes, known)
+    raise psycopg.errors.DeadlockDetected
+
+
+async def test_a_transaction_that_fails_leaves_nothing_behind_that_its_repetition_would_see(
+    migrated: Settings,
+) -> None:
+    records = _records(sample_story("c"))
+    apart = beside(migrated)
+    async with connected(migrated) as connection, connected(apart) as at_once:
+        for projection in PROJECTIONS:
+            memory = StateMemory()
+            checkpoint = await take(connection, projection, HEAD)
+            for start in range(0, len(records), 5):
+                batch = records[start : start + 5]
+                with pytest.raises(psycopg.errors.DeadlockDetected):
+                    await apply_batch(
+                        connection, projection, checkpoint, batch, memory=memory, write=_refuse_once_written
+                    )
+                applied = await apply_batch(connection, projection, checkpoint, batch, memory=memory)
+                checkpoint = applied.checkpoint
+            await apply_batch(at_once, projection, await take(at_once, projection, HEAD), records)
+    assert tables(migrated) == tables(apart)
 
 
 @pytest.mark.parametrize("step", [1, 7, 40])

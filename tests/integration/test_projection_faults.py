@@ -89,9 +89,8 @@ async def test_whatever_trouble_postgres_is_in_the_projector_waits_and_goes_on(
     assert (await operations.verify(prepared, NAME, workers=0)).equal
 
 
-_END_PROJECTORS = """
-    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-    WHERE application_name LIKE 'projector-%%' AND datname = current_database()
+_PROJECTORS = """
+    FROM pg_stat_activity WHERE application_name LIKE 'projector-%%' AND datname = current_database()
 """
 
 
@@ -101,7 +100,11 @@ async def test_terminated_backends_cost_nothing_but_a_moment(prepared: Settings)
     async with projector(prepared):
         for start in range(0, len(events), 40):
             await produce_events(prepared, events[start : start + 40])
-            ended += len(query(prepared, _END_PROJECTORS))
+            # Each has something to write, and so comes back.
+            await until(
+                lambda: len(query(prepared, f"SELECT {_PROJECTORS}")) >= len(PROJECTIONS), timeout_s=60
+            )
+            ended += len(query(prepared, f"SELECT pg_terminate_backend(pid) {_PROJECTORS}"))
         await caught_up(prepared)
     assert ended > len(PROJECTIONS)
     await assert_equal_to_replay(prepared)

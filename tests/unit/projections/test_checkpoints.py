@@ -7,7 +7,7 @@ import pytest
 from polylogue.projections.checkpoints import Checkpoint, refuse
 from polylogue.projections.log_heads import LogHead
 
-CHECKPOINT = Checkpoint("conversations", 1, partition=2, log_id="aaaa", next_offset=50)
+CHECKPOINT = Checkpoint("conversations", 1, partition=2, log_id="aaaa", next_offset=50, written_by="7")
 
 
 def _head(*, beginning: int = 0, end: int = 60, log_id: str | None = "aaaa") -> LogHead:
