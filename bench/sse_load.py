@@ -158,9 +158,13 @@ def measure(load: Load, seconds: float, pid: int) -> dict[str, Any]:
     }
 
 
-def storm(load: Load) -> dict[str, Any]:
-    """All drop at once, and are back with their last id; done when the last has an event that it had not."""
+def storm(load: Load, pid: int) -> dict[str, Any]:
+    """All drop at once, and are back with their last id; done when the last has an event that it had not.
+
+    The server's CPU is of all that it does meanwhile: it lets go of those who dropped, and delivers to those who are back.
+    """
     newest = max(reader.last for reader in load.readers)
+    server = cpu_s(pid)
     for reader in load.readers:
         load.drop(reader)
     begun = time.monotonic()
@@ -173,6 +177,7 @@ def storm(load: Load) -> dict[str, Any]:
             break
     return {
         "caught_up_ms": (time.monotonic() - begun) * 1000,
+        "server_cpu_s": cpu_s(pid) - server,
         "lost": sum(reader.lost for reader in load.readers) + len(behind),
         "twice": sum(reader.twice for reader in load.readers),
     }
@@ -228,7 +233,7 @@ def main() -> None:
     elif chosen.what == "storm":
         for _ in range(chosen.windows):
             measure(load, chosen.seconds, chosen.pid)
-            found.append(storm(load))
+            found.append(storm(load, chosen.pid))
     else:
         measure(load, 2, chosen.pid)  # warms up
         found = [measure(load, chosen.seconds, chosen.pid) for _ in range(chosen.windows)]

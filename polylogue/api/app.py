@@ -35,6 +35,7 @@ from polylogue.api.body_limit import BodyLimit
 from polylogue.api.caching import EntityTags
 from polylogue.api.compression import Compression
 from polylogue.api.contract import describe
+from polylogue.api.direct_streams import DirectStreams
 from polylogue.api.errors import add_error_answers
 from polylogue.api.metrics import Metrics
 from polylogue.api.openai import routes as openai
@@ -103,6 +104,7 @@ def create_app(
     app.add_middleware(EntityTags, url_life_s=settings.media_url_life_s)
     app.add_middleware(Compression)
     app.add_middleware(BodyLimit, most_bytes=most_body_bytes(settings))
+    app.add_middleware(DirectStreams)
     app.add_middleware(Guard, access=access, metrics=metrics)
     add_cors(app, access.allowed_origins)
     app.add_middleware(Trace)

@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
+from polylogue.api.audience import Audiences
 from polylogue.api.cursor import Cursor, Place
 from polylogue.api.framing import UrlFor, frames_of
-from polylogue.api.live import Audiences
 from polylogue.api.owner_feed import OwnerFeed
 from polylogue.api.snapshot import Contents
 from polylogue.api.window import Encoded, Window, encode

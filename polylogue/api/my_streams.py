@@ -10,7 +10,7 @@ from polylogue.api.compare_stream import Working
 from polylogue.api.cursor import CursorError
 from polylogue.api.errors import ApiError
 from polylogue.api.hub import LogTruncatedError
-from polylogue.api.live import retry_hint
+from polylogue.api.live_stream import retry_hint
 from polylogue.api.owner_feed import OwnerFeed, unfinished_start
 from polylogue.api.owner_reading import OwnerReading, TooFarError
 from polylogue.api.places import locate

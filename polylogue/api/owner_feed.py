@@ -10,8 +10,8 @@ import asyncio
 from collections import deque
 from collections.abc import Mapping, Sequence
 
+from polylogue.api.audience import Audiences
 from polylogue.api.cursor import LAST_FRAME
-from polylogue.api.live import Audiences
 from polylogue.api.vector import Stand, Starts, written
 from polylogue.api.window import Encoded, Window
 from polylogue.schemas.conversation_state import ConversationState

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Literal
 
+from polylogue.api.audience import Audiences
 from polylogue.api.hub import REACH_S, Hub, NotReadyError
-from polylogue.api.live import Audiences
 from polylogue.api.owner_feed import BRIEF, OwnerFeed
 from polylogue.api.vector import Stand, Starts, Vector, logs_digest, written
 from polylogue.api.window import Window
@@ -22,6 +22,8 @@ class TooFarError(Exception):
 
 class OwnerReading(WindowReader):
     """Never over: new conversations may begin at any time."""
+
+    __slots__ = ("_content", "_feed", "_view")
 
     def __init__(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from polylogue.api.connection import Connection
+from polylogue.api.connection import Connection, Heir
 from polylogue.infra.settings import Settings
 
 MOST_HEADER_BYTES = 64 * 1024
@@ -59,6 +59,10 @@ class _Impatient(Connection):
         self._stop()
         self._in_headers = True
         super().on_message_complete()
+
+    def hand_over(self, heir: Heir) -> asyncio.Transport | None:
+        self._stop()
+        return super().hand_over(heir)
 
     def _wait_for_headers(self) -> None:
         self._timer = self.loop.call_later(self.header_timeout_s, self._end, _TOO_SLOW)

@@ -8,8 +8,10 @@ from collections.abc import Mapping
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from polylogue.api.auth.open_streams import OPEN_STREAM, OpenStream
 from polylogue.api.connection import CONNECTION, Connection
-from polylogue.api.live import LiveStream
+from polylogue.api.ending import Ending, ending
+from polylogue.api.live_stream import LiveStream
 from polylogue.api.metrics import Metrics
 from polylogue.api.owner_reading import OwnerReading
 from polylogue.api.subscription import Subscription
@@ -41,37 +43,35 @@ class EventStream(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         connection: Connection | None = scope.get(CONNECTION)
-        with self._subscription, self._metrics.subscribers.track_inprogress():
+        with ending(scope) as end:
+            end.enter(self._subscription)
+            self._metrics.subscribers.inc()
+            end.add(self._metrics.subscribers.dec)
             try:
                 await send(
                     {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
                 )
-                # Layers between may hold the head back until there is a body.
-                await _write(send, self._preamble)
                 if connection is not None and connection.begun:
-                    await self._live(connection, receive)
+                    self._live(connection, end, scope.get(OPEN_STREAM))
                 else:
                     await self._pulled(receive, send)
-                await send({"type": "http.response.body", "body": b"", "more_body": False})
             except (OSError, TimeoutError):
                 return  # nobody is there to be told; the connection goes with the request
 
-    async def _live(self, connection: Connection, receive: Receive) -> None:
-        """The tail writes to the socket; here is only waited for the end, which the connection tells."""
-        stream = LiveStream(self._subscription, connection, self._subscription.live)
-        try:
-            stream.start()
-            while (await receive())["type"] != "http.disconnect":
-                pass
-        finally:
-            stream.leave()
+    def _live(self, connection: Connection, end: Ending, opened: OpenStream | None) -> None:
+        """The tail writes to the socket, and the request is over: an open stream has no task."""
+        stream = LiveStream(self._subscription, self._subscription.live, end)
+        if stream.start(connection, self._preamble) and opened is not None:
+            opened.on_end(stream.end)
 
     async def _pulled(self, receive: Receive, send: Send) -> None:
         """For servers that show no socket."""
         gone = asyncio.create_task(self._until_gone(receive))
         try:
+            await _write(send, self._preamble)
             async for chunk in self._subscription.chunks():
                 await _write(send, chunk)
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
             gone.cancel()
 

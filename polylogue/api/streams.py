@@ -14,7 +14,7 @@ from polylogue.api.channel import Channel
 from polylogue.api.cursor import Cursor, CursorError
 from polylogue.api.errors import ApiError, not_found
 from polylogue.api.hub import LogTruncatedError, NotReadyError
-from polylogue.api.live import retry_hint
+from polylogue.api.live_stream import retry_hint
 from polylogue.api.metrics import Metrics
 from polylogue.api.places import ConversationPlace, locate
 from polylogue.api.projected import until_projected

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
+from polylogue.api.audience import Audiences
 from polylogue.api.channel import Channel
 from polylogue.api.cursor import Cursor, Place, before
 from polylogue.api.hub import Hub
-from polylogue.api.live import Audiences
 from polylogue.api.window import Encoded, Form, Window, concerns
 from polylogue.api.window_reader import WindowReader, gap
 
 
 class Subscription(WindowReader):
+    __slots__ = ("_channel", "_place", "_start", "_turn_floor", "_turn_round", "read_log")
+
     def __init__(
         self,
         hub: Hub,
@@ -30,9 +32,8 @@ class Subscription(WindowReader):
     ) -> None:
         """`start`: where to begin without a cursor. `turn_round`: the last round of the turn that is known to have been
         asked for, `turn_floor`: a lower bound of its start, where known."""
-        super().__init__(hub, channel, keepalive_s=keepalive_s, sent=sent)
-        self._channel, self.form = channel, form
-        self.turn_id, self._turn_floor, self._turn_round = turn_id, turn_floor, turn_round
+        super().__init__(hub, channel, keepalive_s=keepalive_s, sent=sent, form=form, turn_id=turn_id)
+        self._channel, self._turn_floor, self._turn_round = channel, turn_floor, turn_round
         self._place = after.place if after else Place.before(start)
         self._start = after.start if after else start
         log_id = hub.log_ids.get(channel.partition, "0" * 8)

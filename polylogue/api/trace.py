@@ -11,6 +11,7 @@ import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from polylogue.api.ending import ending
 from polylogue.infra.logs import get_logger
 
 HEADER = "traceparent"
@@ -48,6 +49,28 @@ def loggable(path: str) -> str:
     return _SHARED.sub(r"\1…", path)[:200]
 
 
+class _Line:
+    """What is written about a request when it has ended."""
+
+    __slots__ = ("began", "method", "path", "status", "traceparent")
+
+    def __init__(self, scope: Scope, traceparent: str) -> None:
+        self.method, self.path, self.traceparent = scope["method"], scope["path"], traceparent
+        self.status = 500
+        self.began = time.monotonic()
+
+    def write(self) -> None:
+        say = log.debug if self.path in ASKED_BY_MACHINES else log.info
+        say(
+            "request",
+            method=self.method,
+            path=loggable(self.path),
+            status=self.status,
+            duration_ms=round((time.monotonic() - self.began) * 1000),
+            traceparent=self.traceparent,
+        )
+
+
 class Trace:
     """Says the trace in the answer's headers and writes one line a request when it has ended, without its query."""
 
@@ -60,25 +83,14 @@ class Trace:
             return
         traceparent = valid(Headers(scope=scope).get(HEADER)) or made()
         _current.set(traceparent)
-        status = 500
-        began = time.monotonic()
+        line = _Line(scope, traceparent)
 
         async def told(message: Message) -> None:
-            nonlocal status
             if message["type"] == "http.response.start":
-                status = message["status"]
+                line.status = message["status"]
                 MutableHeaders(scope=message)[HEADER] = traceparent
             await send(message)
 
-        with structlog.contextvars.bound_contextvars(traceparent=traceparent):
-            try:
-                await self._app(scope, receive, told)
-            finally:
-                say = log.debug if scope["path"] in ASKED_BY_MACHINES else log.info
-                say(
-                    "request",
-                    method=scope["method"],
-                    path=loggable(scope["path"]),
-                    status=status,
-                    duration_ms=round((time.monotonic() - began) * 1000),
-                )
+        with ending(scope) as end, structlog.contextvars.bound_contextvars(traceparent=traceparent):
+            end.add(line.write)
+            await self._app(scope, receive, told)

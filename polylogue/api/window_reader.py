@@ -7,9 +7,10 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable
 from typing import Literal, Protocol, Self
 
+from polylogue.api.audience import Audiences
 from polylogue.api.cursor import Place
 from polylogue.api.hub import Hub
-from polylogue.api.live import Audiences, LiveStreams
+from polylogue.api.live import LiveStreams
 from polylogue.api.window import KEEPALIVE, Batch, Encoded, Form, Window, encode, wire
 from polylogue.schemas.frames import GapFrame
 
@@ -32,12 +33,33 @@ class WindowReader(ABC):
     the window has moved past it.
     """
 
-    form: Form = "events"
-    turn_id: str | None = None
-    last_id = ""
+    # There are many, and most of them only wait.
+    __slots__ = (
+        "_backlog",
+        "_hub",
+        "_keepalive_s",
+        "_left",
+        "_sent",
+        "_sequence",
+        "_source",
+        "_waiter",
+        "form",
+        "last_id",
+        "turn_id",
+    )
 
-    def __init__(self, hub: Hub, source: Source, *, keepalive_s: float, sent: Callable[[int], None]) -> None:
+    def __init__(
+        self,
+        hub: Hub,
+        source: Source,
+        *,
+        keepalive_s: float,
+        sent: Callable[[int], None],
+        form: Form = "events",
+        turn_id: str | None = None,
+    ) -> None:
         self._hub, self._source = hub, source
+        self.form, self.turn_id, self.last_id = form, turn_id, ""
         self._keepalive_s, self._sent = keepalive_s, sent
         self._backlog: list[Encoded] = []
         self._sequence = 0

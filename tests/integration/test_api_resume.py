@@ -11,7 +11,7 @@ import httpx
 import msgspec
 import pytest
 
-from polylogue.api import live
+from polylogue.api import audience
 from polylogue.api.cursor import parse
 from polylogue.infra.settings import Settings
 from polylogue.schemas import events
@@ -139,7 +139,7 @@ async def test_a_cursor_of_all_conversations_that_is_none_is_refused(prepared: S
 async def test_a_reader_that_stops_reading_is_cut_off_and_holds_up_nobody(
     prepared: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(live, "MOST_BEHIND_BYTES", 64 * 1024)
+    monkeypatch.setattr(audience, "MOST_BEHIND_BYTES", 64 * 1024)
     async with api_server(prepared) as client, Wire(prepared) as wire:
         script = await begun(client, wire)
         (one, _) = (slot.response_id for slot in script.start.responses)

@@ -5,6 +5,8 @@ It comes before bodies are read, so that a stranger costs a header and no more.
 
 from __future__ import annotations
 
+from functools import partial
+
 import psycopg
 import psycopg_pool
 from starlette.datastructures import Headers, MutableHeaders
@@ -15,7 +17,9 @@ from polylogue.api import principal
 from polylogue.api.auth import origins
 from polylogue.api.auth.access import Access
 from polylogue.api.auth.limits import Verdict, judge
+from polylogue.api.auth.open_streams import OPEN_STREAM
 from polylogue.api.auth.rules import Rule, is_openai, rule_for
+from polylogue.api.ending import ending
 from polylogue.api.errors import ApiError, answer
 from polylogue.api.metrics import Metrics
 from polylogue.api.openai.errors import in_openai_form
@@ -91,9 +95,10 @@ class Guard:
         ledger, streams = self._access.ledger, self._access.streams
         size = _declared(Headers(scope=scope))
         holds = rule.stream and asking is not None
-        if holds:
-            ledger.open(subjects)
-        try:
+        with ending(scope) as end:
+            if holds:
+                ledger.open(subjects)
+                end.add(partial(ledger.close, subjects))
             verdict = judge(limits, await ledger.charge(subjects, size or 0), stream=holds)
             try:
                 _raise_refusal(verdict)
@@ -103,17 +108,11 @@ class Guard:
             told = _telling(send, verdict)
             if size is None:
                 receive = _counting(receive, self._access, subjects)
-            if not (holds or rule.file) or asking is None or not self._access.signed_in:
-                await self._app(scope, receive, told)
-                return
-            stream = streams.add(asking.credential)
-            try:
-                await self._app(scope, stream.receiving(receive), told)
-            finally:
-                streams.remove(stream)
-        finally:
-            if holds:
-                ledger.close(subjects)
+            if (holds or rule.file) and asking is not None and self._access.signed_in:
+                stream = scope[OPEN_STREAM] = streams.add(asking.credential)
+                end.add(partial(streams.remove, stream))
+                receive = stream.receiving(receive)
+            await self._app(scope, receive, told)
 
     async def _refused(
         self, error: ApiError, scope: Scope, receive: Receive, send: Send, verdict: Verdict | None = None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -19,6 +20,7 @@ from polylogue.infra.logs import get_logger
 
 LOOK_EVERY_S = 2.0  # of the five within which a revoked key is dead everywhere
 ANSWER_S = 2.0
+OPEN_STREAM = "polylogue.open_stream"  # in the ASGI scope of a request that a key or session opened
 
 log = get_logger("polylogue.api.auth")
 
@@ -26,26 +28,44 @@ Working = Callable[[Collection[str]], Awaitable[set[str]]]
 
 
 class OpenStream:
-    """One of them: `receive` tells its route that the reader has left, as soon as the reader must."""
+    """One of them: `receive` tells its route that the reader has left, as soon as the reader must.
+
+    Whoever has the stream without its route asks to be told `on_end` instead.
+    """
+
+    __slots__ = ("_ended", "_tell", "credential")
 
     def __init__(self, credential: str) -> None:
         self.credential = credential
-        self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._ended = False
+        self._tell: Callable[[], Any] | None = None
 
     def end(self) -> None:
-        if not self._ended.done():
-            self._ended.set_result(None)
+        self._ended = True
+        tell, self._tell = self._tell, None
+        if tell is not None:
+            tell()
+
+    def on_end(self, tell: Callable[[], Any]) -> None:
+        """At once where it has ended already."""
+        self._tell = tell
+        if self._ended:
+            self.end()
 
     def receiving(self, receive: Receive) -> Receive:
         coming: asyncio.Future[Message] | None = None
+        ended: asyncio.Future[None] | None = None
 
         async def until_ended() -> Message:
-            nonlocal coming
-            if self._ended.done():
+            nonlocal coming, ended
+            if self._ended:
                 return {"type": "http.disconnect"}
+            if ended is None:
+                ended = asyncio.get_running_loop().create_future()
+                self.on_end(partial(ended.set_result, None))
             coming = coming or asyncio.ensure_future(receive())
             try:
-                either: tuple[asyncio.Future[Any], ...] = (coming, self._ended)
+                either: tuple[asyncio.Future[Any], ...] = (coming, ended)
                 await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             except asyncio.CancelledError:
                 coming.cancel()
@@ -98,5 +118,5 @@ class OpenStreams:
             log.warning("open streams could not be checked", error=type(error).__name__)
             return
         for credential in set(asked) - working:
-            for stream in self._open.get(credential, ()):
+            for stream in tuple(self._open.get(credential, ())):
                 stream.end()

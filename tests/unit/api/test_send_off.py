@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from polylogue.api import live
-from polylogue.api.live import LiveStreams, retry_hint
+from polylogue.api.live import LiveStreams
+from polylogue.api.live_stream import retry_hint
 
 
 class Stream:
