@@ -79,6 +79,19 @@ def test_a_claim_is_sent_again_only_after_the_deadline_and_then_ever_more_rarely
     assert watch.overdue == 0
 
 
+def test_that_a_medium_has_passed_its_check_changes_nothing() -> None:
+    made, log = produced()
+    checked = made.validated(log[-1].response_id or "", "m")
+    plain, watch = fed(sweep(), log), fed(fed(sweep(), log), [checked, checked], AT_MS + 5000)
+    assert watch.due(AT_MS + DEADLINE_MS - 1) == []
+    assert watch.due(AT_MS + DEADLINE_MS) == plain.due(AT_MS + DEADLINE_MS) != []
+    assert watch.committable == plain.committable == 0
+    for one in (plain, watch):
+        fed(one, [said_of(made, FAILED)], AT_MS + 6000)
+    fed(watch, [checked], AT_MS + 7000)
+    assert watch.due(AT_MS + 6000 + GRACE_MS) == plain.due(AT_MS + 6000 + GRACE_MS) != []
+
+
 def test_a_stored_medium_is_left_alone_for_ever() -> None:
     made, log = produced()
     watch = fed(sweep(), [*log, made.stored(log[-1].response_id or "", "m")])

@@ -18,6 +18,7 @@ from polylogue.schemas.events import (
     MediaJobStarted,
     MediaProduced,
     MediaStored,
+    MediaValidated,
     PromptSubmitted,
     ReasoningAppended,
     ResponseCompleted,
@@ -184,6 +185,10 @@ def test_a_claim_without_an_outcome_is_sent_again_with_the_time_of_its_record() 
         size_bytes=1, sha256="0" * 64,
     )  # fmt: skip
     scene.outcome(stored)
+    checked = MediaValidated(
+        media_id="m2", media_type="image", format="png", content_type="image/png", size_bytes=1
+    )
+    scene.outcome(checked)  # no outcome: its claim may be lost all the same
     (plan,) = plan_takeover(scene.commands, scene.events)
     assert [placed.claim.media_id for placed in plan.claims] == ["m2"]
     assert plan.claims[0].produced_at_ms == AT_MS + 3

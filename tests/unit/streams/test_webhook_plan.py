@@ -50,6 +50,7 @@ def test_a_round_with_media_is_told_of_when_its_last_medium_is_settled() -> None
     log, *_ = painted()
     watch = PartitionWatch(100)
     assert fed(watch, log[:-1]) == []
+    assert fed(watch, [script(1, models=2).validated(log[-1].response_id or "", "m1")]) == []
     (notice,) = fed(watch, log[-1:])
     sent = msgspec.json.decode(msgspec.json.encode(notice))
     turn_id = f"{1:032x}"
