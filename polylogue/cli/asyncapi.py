@@ -22,7 +22,7 @@ _TOLD = {
         "What happened: the truth. Read it uncommitted, and hide what the reducer hides.",
         "conversation_id",
     ),
-    "media-segments": ("The bytes of media on their way to S3, in pieces of up to 512 KiB.", "media_id"),
+    "media-segments": ("The bytes of media on their way to S3, in pieces of up to 960 KiB.", "media_id"),
     "media-requests": ("Claims and other requests for the media agent.", "media_id"),
     "media-usage": ("A public contract: one event for each medium and outcome.", "owner_id"),
     "controls": ("What an operator tells every process; the last record of a type is in force.", "`media`"),

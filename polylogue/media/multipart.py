@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 
 class Multipart:
-    """Nothing is sent before `grown` says that a part's bytes are there.
+    """Nothing is sent before the first `grown`, and no part before `grown` says that its bytes are there.
 
     A part carries its SHA-256, and so does Complete: S3 refuses what changed on its way.
     """
@@ -47,9 +47,12 @@ class Multipart:
 
     def grown(self, size_bytes: int) -> None:
         """So many bytes of the file may be read now."""
-        while self._waiting and self._parts.end(self._waiting[0][1]) <= size_bytes and not self._over:
-            if self._created is None:
-                self._created = asyncio.ensure_future(self._create())
+        if self._over:
+            return
+        if self._created is None:
+            # It takes as long as some parts' bytes take to come.
+            self._created = asyncio.ensure_future(self._create())
+        while self._waiting and self._parts.end(self._waiting[0][1]) <= size_bytes:
             number, start = self._waiting.pop(0)
             self._sends.append(asyncio.ensure_future(self._send(self._created, number, start)))
 

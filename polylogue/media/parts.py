@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import io
+import math
 import threading
 from collections.abc import Iterator
 from typing import BinaryIO
 
 from polylogue.media.spool import Spool
 
-PART_BYTES = 8 * 1024 * 1024  # S3 takes 5 MiB at least and 10,000 parts at most
+MIB = 1024 * 1024
+PART_BYTES = 8 * MIB  # at most; S3 takes 10,000 parts at most
+SMALLEST_PART_BYTES = 5 * MIB  # S3 takes no smaller one, except the last
 BUFFER_BYTES = 256 * 1024  # what a thread holds of its piece
 
 
@@ -20,15 +23,18 @@ class FileParts:
     def __init__(self, source: BinaryIO | Spool, size_bytes: int) -> None:
         self._source = source
         self._size_bytes = size_bytes
+        # Of one size, so that a short last part is not what all others are waited for with; as few as there can be.
+        count = math.ceil(size_bytes / PART_BYTES)
+        self._part_bytes = max(SMALLEST_PART_BYTES, math.ceil(size_bytes / max(1, count)))
         self._lock = threading.Lock()
 
     def starts(self) -> Iterator[tuple[int, int]]:
         """(number from 1, position) of each part."""
-        return enumerate(range(0, self._size_bytes, PART_BYTES), start=1)
+        return enumerate(range(0, self._size_bytes, self._part_bytes), start=1)
 
     def end(self, start: int) -> int:
         """Where the part that begins there ends."""
-        return min(start + PART_BYTES, self._size_bytes)
+        return min(start + self._part_bytes, self._size_bytes)
 
     def open(self, start: int = 0, end: int | None = None) -> io.BufferedReader:
         """The bytes between two positions, as a file. Reading raises OSError where the file is shorter than it was

@@ -30,6 +30,7 @@ from polylogue.streams.quota_gate import QuotaGate
 from polylogue.streams.response_log import ResponseLog
 from polylogue.streams.seen_pictures import Fingerprints, SeenPictures, Size, size_of
 from polylogue.streams.segments import MediaOutbox
+from polylogue.streams.segments_ahead import Begun, SegmentsAhead
 
 MIB = 1024 * 1024
 UNKNOWN_BYTES = 1  # of a medium that is given as a link: it needs some room
@@ -65,6 +66,13 @@ class MediaProduction:
         self._quota = quota
         self._sound_format = sound_format
         self._job: MediaJobStarted | None = None
+        self._ids = 0
+        self.early = SegmentsAhead(
+            lambda: outbox.series(self._new_id()),
+            outbox.ahead,
+            wanted=self._wanted,
+            max_bytes=settings.media_max_size_mb * MIB,
+        )
         self._claims: set[asyncio.Task[None]] = set()
         self._seen = SeenPictures(fingerprints)
         self._comparing: asyncio.Task[None] | None = None
@@ -109,14 +117,15 @@ class MediaProduction:
         if medium.media_type == "audio":
             medium = await self._as_asked(medium)
         kind = sniff(medium.data)
+        begun = None if self.job_pending else await self.early.taken(medium)
         # A job's medium has a place that must be filled, whatever it shows.
         size = None if self.job_pending else size_of(medium.data, kind)
         if size is None:
-            await self._write(medium, kind)
+            await self._write(medium, kind, begun)
         elif self._seen.has(size):
-            self._comparing = asyncio.create_task(self._write_if_new(medium, kind, size))
+            self._comparing = asyncio.create_task(self._write_if_new(medium, kind, size, begun))
         else:
-            await asyncio.gather(self._write(medium, kind), self._seen.keep(size, medium.data))
+            await asyncio.gather(self._write(medium, kind, begun), self._seen.keep(size, medium.data))
 
     async def compared(self) -> None:
         """Returns when no picture is being compared. Raises what its writing raised."""
@@ -137,6 +146,7 @@ class MediaProduction:
         except Exception:  # noqa: BLE001  # whatever stopped this picture, the answer ends all the same, without it
             _log.exception("picture_not_written", response_id=self._log.response_id)
         finally:
+            self.early.close()
             self._seen.close()
 
     async def abandon(self) -> None:
@@ -145,21 +155,30 @@ class MediaProduction:
             self._comparing.cancel()
             await asyncio.gather(self._comparing, return_exceptions=True)
             self._comparing = None
+        self.early.close()
         self._seen.close()
 
-    async def _write_if_new(self, medium: MediaBytes, kind: MediaKind | None, size: Size) -> None:
+    async def _write_if_new(
+        self, medium: MediaBytes, kind: MediaKind | None, size: Size, begun: Begun | None
+    ) -> None:
         if await self._seen.shows_again(size, medium.data):
             _log.info("picture_shown_twice", response_id=self._log.response_id)
+            if begun is not None:
+                begun.give_up()
         else:
-            await self._write(medium, kind)
+            await self._write(medium, kind, begun)
 
-    async def _write(self, medium: MediaBytes, kind: MediaKind | None) -> None:
+    async def _write(self, medium: MediaBytes, kind: MediaKind | None, begun: Begun | None) -> None:
+        """`begun` is what of it is written already."""
         media_type = kind.media_type if kind else medium.media_type
-        paid, media_id = self.job_pending, self._next_media_id()
+        paid, media_id = self.job_pending, self._next_media_id(begun)
         if await self._over_quota(media_id, media_type, len(medium.data), paid=paid):
             return
         self.size_bytes += len(medium.data)
-        segments = await self._outbox.write_segments(media_id, medium.data, medium.sha256)
+        if begun is not None:
+            segments = await begun.finish(medium)
+        else:
+            segments = await self._outbox.write_segments(media_id, medium.data, medium.sha256)
         # What cannot be recognised is claimed all the same: the agent judges it, and its verdict is an event.
         self._claim(
             media_id,
@@ -224,6 +243,15 @@ class MediaProduction:
             return False
         self._tell_refused(media_id, media_type, "quota_exceeded", reached.sentence)
         return True
+
+    def _wanted(self) -> bool:
+        """Whether another medium may come, as far as is known before it is here."""
+        return (
+            self._job is None
+            and self.enabled
+            and self._admission.refusal() is None
+            and self.count < self._settings.response_max_media
+        )
 
     def leave_out(self, media_type: MediaType) -> None:
         """One that nobody asked for, since media are off."""
@@ -293,11 +321,15 @@ class MediaProduction:
         await self._outbox.send_claim(claim, produced_at_ms, self._log.command.traceparent)
         crash_point("runner.claim_sent")
 
-    def _next_media_id(self) -> str:
-        """Deterministic within an attempt; another attempt's bytes never count as this one's."""
+    def _next_media_id(self, begun: Begun | None = None) -> str:
         job, self._job = self._job, None
         if job is not None:
             return job.media_id
         self.count += 1
-        name = f"{self._log.response_id}.{self._log.attempt}.{self.count}"
+        return self._new_id() if begun is None else begun.media_id
+
+    def _new_id(self) -> str:
+        """Another attempt's bytes never count as this one's, nor those of a medium that came to nothing as another's."""
+        self._ids += 1
+        name = f"{self._log.response_id}.{self._log.attempt}.{self._ids}"
         return uuid.uuid5(uuid.NAMESPACE_OID, name).hex

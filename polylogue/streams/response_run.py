@@ -177,7 +177,7 @@ class ResponseRun:
             return gateway.resume_job(
                 media_type=job.media_type, job_id=job.job_id, polling_url=job.polling_url
             )
-        return gateway.stream(await self._question())
+        return gateway.stream(await self._question(), early=self._media.early)
 
     def _time_limit_s(self) -> float:
         settings = self._tools.settings

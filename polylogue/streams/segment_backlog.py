@@ -22,7 +22,7 @@ from polylogue.infra.topics import MEDIA_REQUESTS, MEDIA_SEGMENTS, topic_name
 from polylogue.schemas.claims import RetryMedia, StoreMedia
 from polylogue.schemas.codec import request_codec
 from polylogue.schemas.envelope import Request
-from polylogue.streams.segments import SEGMENT_BYTES
+from polylogue.streams.segment_series import SEGMENT_BYTES
 
 LOOK_TIMEOUT_S = 10.0
 # A claim is sent when its bytes are written, so those of claims that were sent at the same time begin a little before.

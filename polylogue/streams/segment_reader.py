@@ -18,7 +18,7 @@ from polylogue.media.spool import Spool
 from polylogue.schemas.claims import SegmentRange
 
 MEDIA_ID, SEGMENT = "media_id", "segment"  # headers of a segment
-FETCH_BYTES = 2 * 1024 * 1024
+FETCH_BYTES = 4 * 1024 * 1024
 POLL_S = 1.0
 SILENCE_S = 25.0  # no record for so long: this attempt has failed
 
@@ -56,8 +56,8 @@ class SegmentReader:
         wanted: Callable[[], Awaitable[bool]] = always,
         arrived: Callable[[Spool], None] = lambda _: None,
     ) -> Spooled | Gone | None:
-        """One attempt. `wanted` is asked while the first bytes are on their way; None where it says no. `arrived` is
-        called whenever the spool has grown.
+        """One attempt. `wanted` is asked while the bytes are on their way; None where it says no. `arrived` is called
+        whenever the spool has grown.
 
         Raises KafkaError or TimeoutError where Kafka does not answer, and what `wanted` raises.
         """
@@ -70,12 +70,14 @@ class SegmentReader:
                 starts = await consumer.beginning_offsets([place])
                 ends = await consumer.end_offsets([place])
             gone = _gone(segments, starts[place], ends[place])
-            if not await wanted():
-                return None
+            asked = asyncio.ensure_future(wanted())
+            asked.add_done_callback(_look_at)
             if gone is not None:
-                return gone
+                return gone if await asyncio.shield(asked) else None
             try:
-                return await self._spool(consumer, place, SegmentCollector(media_id, segments), arrived)
+                return await self._spool(
+                    consumer, place, SegmentCollector(media_id, segments), arrived, asked
+                )
             except OffsetOutOfRangeError:
                 return Gone("expired")  # retention overtook the read
 
@@ -83,7 +85,10 @@ class SegmentReader:
     async def _consumer(self) -> AsyncIterator[AIOKafkaConsumer]:
         """A new one each time: aiokafka may never end a consumer that has just lost its assignment."""
         consumer = manual_consumer(
-            self._settings, max_partition_fetch_bytes=FETCH_BYTES, fetch_max_bytes=2 * FETCH_BYTES
+            self._settings,
+            max_partition_fetch_bytes=FETCH_BYTES,
+            fetch_max_bytes=FETCH_BYTES,
+            check_crcs=False,  # the SHA-256 of the whole says more
         )
         try:
             async with asyncio.timeout(SILENCE_S):
@@ -98,9 +103,10 @@ class SegmentReader:
         place: TopicPartition,
         collected: SegmentCollector,
         arrived: Callable[[Spool], None],
-    ) -> Spooled:
+        wanted: asyncio.Future[bool],
+    ) -> Spooled | None:
         try:
-            while not collected.ended:
+            while not collected.ended and not (wanted.done() and not wanted.result()):
                 batch = await consumer.getmany(place, timeout_ms=int(POLL_S * 1000))
                 records = batch.get(place, [])
                 if records:
@@ -112,7 +118,10 @@ class SegmentReader:
                     break
                 else:
                     collected.wait(POLL_S)
-            return collected.result()
+            if await asyncio.shield(wanted):
+                return collected.result()
+            collected.spool.close()
+            return None
         except BaseException:
             collected.spool.close()
             raise
@@ -122,6 +131,12 @@ def _gone(segments: SegmentRange, start: int, end: int) -> Gone | None:
     if start > segments.first_offset:
         return Gone("expired")
     return Gone("missing_segments") if end <= segments.last_offset else None
+
+
+def _look_at(asked: asyncio.Future[bool]) -> None:
+    """Nobody waits for it where the read has failed first."""
+    if not asked.cancelled():
+        asked.exception()
 
 
 async def _stop(consumer: AIOKafkaConsumer) -> None:

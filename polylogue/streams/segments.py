@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import math
-from functools import partial
 
-from polylogue.infra.crash_points import crash_point
-from polylogue.infra.kafka import partition_for
 from polylogue.infra.settings import Settings
 from polylogue.infra.topics import MEDIA_REQUESTS, MEDIA_SEGMENTS, topic_name
 from polylogue.schemas.claims import MediaClaim, SegmentRange, StoreMedia
 from polylogue.schemas.codec import request_codec
 from polylogue.schemas.envelope import Request
-from polylogue.streams.replaceable_producer import Headers, ReplaceableProducer
+from polylogue.streams.replaceable_producer import ReplaceableProducer
+from polylogue.streams.segment_series import SEGMENT_BYTES, SegmentSeries, segment_of, segments_in
+from polylogue.streams.segments_ahead import Held
 
-SEGMENT_BYTES = 512 * 1024
 # A batch holds one segment: two would pass the topic's max.message.bytes.
 BATCH_BYTES = SEGMENT_BYTES + 16 * 1024
 
@@ -24,6 +22,7 @@ class MediaOutbox:
 
     def __init__(self, settings: Settings) -> None:
         self._producer = ReplaceableProducer(settings, give_up_after_s=math.inf, max_batch_bytes=BATCH_BYTES)
+        self.ahead = Held()
         self._segments_topic = topic_name(settings, MEDIA_SEGMENTS)
         self._requests_topic = topic_name(settings, MEDIA_REQUESTS)
 
@@ -36,32 +35,13 @@ class MediaOutbox:
 
     async def write_segments(self, media_id: str, data: bytes, sha256: str) -> SegmentRange:
         """Writes all of a medium and returns where it lies. A segment may be there twice, at two offsets."""
-        crash_point("runner.segments_before")
-        view, key = memoryview(data), media_id.encode()
-        partition = partition_for(media_id, MEDIA_SEGMENTS.partitions)
-        count = math.ceil(len(data) / SEGMENT_BYTES)
+        series, view = self.series(media_id), memoryview(data)
+        await series.write(segments_in(len(data)), lambda number: segment_of(view, number))
+        return series.whole(len(data), sha256)
 
-        def segment(number: int) -> tuple[bytes, Headers]:
-            piece = bytes(view[number * SEGMENT_BYTES : (number + 1) * SEGMENT_BYTES])
-            return piece, (("media_id", key), ("segment", str(number).encode()))
-
-        offsets = await self._producer.send_in_order(
-            self._segments_topic,
-            count,
-            segment,
-            key=key,
-            partition=partition,
-            acknowledged=partial(crash_point, "runner.segment_written"),
-        )
-        crash_point("runner.segments_after")
-        return SegmentRange(
-            partition=partition,
-            first_offset=min(offsets),
-            last_offset=max(offsets),
-            count=count,
-            size_bytes=len(data),
-            sha256=sha256,
-        )
+    def series(self, media_id: str) -> SegmentSeries:
+        """For a medium whose bytes come bit by bit."""
+        return SegmentSeries(self._producer, self._segments_topic, media_id)
 
     async def send_claim(
         self, claim: MediaClaim, produced_at_ms: int, traceparent: str | None = None

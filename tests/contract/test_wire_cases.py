@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hashlib
 from collections.abc import AsyncIterator
@@ -38,6 +39,23 @@ async def origin() -> AsyncIterator[str]:
         yield f"http://127.0.0.1:{runner.addresses[0][1]}"
     finally:
         await runner.cleanup()
+
+
+class Early:
+    """Wants all that looks like a medium; what it is given changes no event."""
+
+    def __init__(self) -> None:
+        self.begun = 0
+        self.data = bytearray()
+
+    def begin(self) -> bool:
+        self.begun += 1
+        return True
+
+    async def add(self, data: bytes) -> bool:
+        await asyncio.sleep(0)
+        self.data += data
+        return True
 
 
 def question(case: Case) -> ChatRequest:
@@ -78,7 +96,7 @@ async def test_the_switch_gives_exactly_the_events_of_the_case(case: Case, origi
         video_deadline_s=PATIENCE_S if case.id == "video-never-ends" else 30,
     ) as gateway:
         assert MODELS[case.endpoint] in {model.id for model in await gateway.models()}
-        async with contextlib.aclosing(gateway.stream(question(case))) as stream:
+        async with contextlib.aclosing(gateway.stream(question(case), early=Early())) as stream:
             async for batch in stream:
                 events += batch
                 if wanted.leave_after is not None and len(events) >= wanted.leave_after:
@@ -95,12 +113,16 @@ async def test_the_switch_gives_exactly_the_events_of_the_case(case: Case, origi
 
 
 async def test_a_line_of_thirty_megabytes_comes_whole(origin: str):
+    early = Early()
     request = ChatRequest(model=CASES["framing-large-line"].switch, messages=(Message("user", "Hello"),))
     async with Gateway(base_url=f"{origin}/api/v1", api_key=KEY) as gateway:
-        async with contextlib.aclosing(gateway.stream(request)) as stream:
+        async with contextlib.aclosing(gateway.stream(request, early=early)) as stream:
             medium, end = [event async for batch in stream for event in batch]
     assert isinstance(medium, MediaBytes)
     assert len(medium.data) >= 22_500_000
+    assert early.begun == 1
+    assert len(early.data) > 20_000_000
+    assert medium.data.startswith(early.data)
     assert medium.sha256 == hashlib.sha256(png("a red circle", 1, 22_500_000)).hexdigest()
     assert isinstance(end, Finished)
 

@@ -15,6 +15,7 @@ from polylogue.streams.gateway.adapter import Adapter
 from polylogue.streams.gateway.catalogue import ModelInfo, read_catalogue
 from polylogue.streams.gateway.events import GatewayEvent, JobStarted, UpstreamError
 from polylogue.streams.gateway.framing import Frame, Framing
+from polylogue.streams.gateway.line_ahead import EarlyTaker, LinesAhead
 from polylogue.streams.gateway.line_budget import LineBudget
 from polylogue.streams.gateway.protocols import Protocol
 from polylogue.streams.gateway.raw_body import raw_media_type, read_raw
@@ -87,8 +88,11 @@ class Gateway:
     async def close(self) -> None:
         await self._transport.close()
 
-    async def stream(self, request: ChatRequest) -> AsyncGenerator[list[GatewayEvent]]:
-        """Lists of events as the network brings them; the last event is `Finished` or `UpstreamError`.
+    async def stream(
+        self, request: ChatRequest, *, early: EarlyTaker | None = None
+    ) -> AsyncGenerator[list[GatewayEvent]]:
+        """Lists of events as the network brings them; the last event is `Finished` or `UpstreamError`. `early` is given
+        what looks like a medium while it still arrives; it decides nothing.
 
         Speaks the protocol that the request names, or else the one that the list of models (as `models` got it last)
         names for the model. Never raises for what the gateway does. Wrap it in `contextlib.aclosing`: leaving it
@@ -101,7 +105,7 @@ class Gateway:
         while wait is not None:
             await asyncio.sleep(wait)
             wait, begun = None, False
-            async with aclosing(self._attempt(protocol, request)) as attempt:
+            async with aclosing(self._attempt(protocol, request, early)) as attempt:
                 async for events in attempt:
                     wait = None if begun else retries.wait_s(events, loop.time())
                     if wait is not None:
@@ -144,12 +148,16 @@ class Gateway:
         """Of the model, or of the one that it is a variant of (`name:variant`)."""
         return self._protocols.get(model) or self._protocols.get(model.partition(":")[0], "chat")
 
-    def _attempt(self, protocol: Protocol, request: ChatRequest) -> AsyncGenerator[list[GatewayEvent]]:
+    def _attempt(
+        self, protocol: Protocol, request: ChatRequest, early: EarlyTaker | None
+    ) -> AsyncGenerator[list[GatewayEvent]]:
         if protocol == "videos":
             return self._jobs.order(questions.body(protocol, request), accept_s=self._first_byte_timeout)
-        return self._streamed(protocol, request)
+        return self._streamed(protocol, request, LinesAhead(early) if early else None)
 
-    async def _streamed(self, protocol: Protocol, request: ChatRequest) -> AsyncGenerator[list[GatewayEvent]]:
+    async def _streamed(
+        self, protocol: Protocol, request: ChatRequest, ahead: LinesAhead | None
+    ) -> AsyncGenerator[list[GatewayEvent]]:
         adapter = questions.adapter(protocol, request, max_media_bytes=self._max_media)
         framing = Framing(max_line_bytes=self._max_line, max_body_bytes=2 * self._max_line)
         loop = asyncio.get_running_loop()
@@ -192,6 +200,8 @@ class Gateway:
                     if events:
                         yield events
                     return
+                if ahead is not None:
+                    await ahead.look(framing.unfinished, new=complete)
                 patience = min(loop.time() + self._idle_timeout, deadline)
         except FAILURES as error:
             yield adapter.fail(self._transport.failure(error, deadline))

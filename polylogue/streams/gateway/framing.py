@@ -43,6 +43,11 @@ class Framing:
             raise EventTooLongError
         return []
 
+    @property
+    def unfinished(self) -> bytearray | None:
+        """The long line, or the document, that has not ended yet. To be read only, and no view of it may be kept."""
+        return self._sse.unfinished if self._json is None else self._json
+
     def end(self) -> list[Frame]:
         if self._json is None:
             return list(self._sse.end())

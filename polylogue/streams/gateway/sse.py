@@ -91,6 +91,11 @@ class SseParser:
         self._dispatch(events, cut=True)
         return events
 
+    @property
+    def unfinished(self) -> bytearray | None:
+        """The line that has not ended yet, where it is long. To be read only, and no view of it may be kept."""
+        return self._buffer if len(self._buffer) >= OWN_BUFFER_BYTES else None
+
     def _find(self, end_mark: bytes, start: int) -> int:
         found = self._buffer.find(end_mark, start)
         self.bytes_scanned += (len(self._buffer) if found < 0 else found) - start

@@ -17,6 +17,7 @@ from polylogue.streams.gateway.events import MediaBytes
 from polylogue.streams.media_production import MediaProduction
 from polylogue.streams.partition_writer import PartitionLostError
 from polylogue.streams.response_log import ResponseLog
+from polylogue.streams.segments_ahead import Held
 from tests.support.log import start_turn
 from tests.support.media_samples import SAMPLES, encoded, picture
 from tests.support.sink import Sink
@@ -26,6 +27,9 @@ OTHER = encoded("PNG", picture(seed=90))
 
 
 class Outbox:
+    def __init__(self) -> None:
+        self.ahead = Held()
+
     async def write_segments(self, media_id: str, data: bytes, sha256: str) -> SegmentRange:
         await asyncio.sleep(0)
         return SegmentRange(

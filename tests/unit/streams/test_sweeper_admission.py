@@ -17,7 +17,7 @@ from polylogue.streams.faust_app import GROUP
 from polylogue.streams.gateway.answer import DISABLED
 from polylogue.streams.media_switch import MediaSwitch, in_force
 from polylogue.streams.segment_backlog import Backlog, SegmentBacklog, Span
-from polylogue.streams.segments import SEGMENT_BYTES
+from polylogue.streams.segment_series import SEGMENT_BYTES
 
 
 class Measured:
