@@ -19,7 +19,6 @@ from polylogue.infra.settings import Settings
 
 POLL_MS = 1000
 FETCH_MS = 3
-QUIET_FETCH_MS = 50  # what comes behind the first event after a pause may wait for so long
 MOST_RECORDS = 5000  # a batch, so that the loop is given back in between
 RETRY_S = 1.0
 
@@ -89,7 +88,7 @@ async def run_tail(
             log.info("tail stands", topic=topic, partitions=len(partitions))
             clock = asyncio.get_running_loop().time
             hold = FetchHold(consumer, clock)
-            pace = FetchPace(consumer, clock, busy_ms=FETCH_MS, quiet_ms=QUIET_FETCH_MS)
+            pace = FetchPace(consumer, clock, busy_ms=FETCH_MS)
             while True:
                 batches = await consumer.getmany(timeout_ms=POLL_MS, max_records=MOST_RECORDS)
                 for partition, brought in batches.items():

@@ -12,23 +12,32 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer
 
+QUIET_MS = 500
+
 
 class FetchPace:
-    """Short fetches from the first record on; longer ones after a while without any.
+    """Short fetches from the first record on; long ones after a while without any.
 
-    One record behind the first after that while may wait for one long fetch.
+    No record waits for a long fetch: aiokafka asks again when what came is taken, and by then it has been told here.
+    Only what must be asked for while one is under way waits it out: a partition that is given, resumed or sought to,
+    and what comes behind a first record that nobody has taken for a tenth of a second.
     """
 
     QUIET_AFTER_S = 2.0
 
     def __init__(
-        self, consumer: AIOKafkaConsumer, clock: Callable[[], float], *, busy_ms: int, quiet_ms: int
+        self,
+        consumer: AIOKafkaConsumer,
+        clock: Callable[[], float],
+        *,
+        busy_ms: int,
+        quiet_ms: int = QUIET_MS,
     ) -> None:
         self._consumer, self._clock, self._busy_ms, self._quiet_ms = consumer, clock, busy_ms, quiet_ms
         self._last = clock()
 
     def saw(self, records: int) -> None:
-        """After every poll."""
+        """After every poll, before anything is waited for."""
         # aiokafka has no way to say so to a running consumer; a test tells when this name is gone.
         fetcher: Any = self._consumer._fetcher  # noqa: SLF001
         if records:

@@ -19,7 +19,7 @@ from polylogue.schemas.controls import MediaPaused, MediaResumed
 from polylogue.schemas.envelope import Control
 from polylogue.streams.log_reader import read_to_end
 
-POLL_MS = 1000
+POLL_MS = 1000  # a record ends the wait at once, and there is one partition only
 KNOWN_WITHIN_S = 5.0  # at the start: longer than Kafka takes when it is well
 AWAY_PAUSE_S = 1.0
 SEND_TIMEOUT_S = 10.0
@@ -50,7 +50,7 @@ class MediaSwitch:
 
     async def _follow(self) -> None:
         while True:
-            consumer = manual_consumer(self._settings)
+            consumer = manual_consumer(self._settings, fetch_max_wait_ms=POLL_MS)
             try:
                 await consumer.start()
                 await self._read(consumer)

@@ -35,7 +35,6 @@ from polylogue.streams.segments import MediaOutbox
 from polylogue.streams.titles import Titles
 
 POLL_MS = 200
-QUIET_FETCH_MS = 50  # a command behind the first one after a pause may wait for so long
 COMMIT_EVERY_S = 1.0
 RECLAIM_PAUSE_S = 1.0  # a heartbeat: time to hear of a rebalance
 HEARTBEAT_MS = 1000
@@ -131,9 +130,7 @@ class Runner(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships
             rebalance_timeout_ms=REBALANCE_TIMEOUT_MS,
             fetch_max_wait_ms=FETCH_MAX_WAIT_MS,
         )
-        self._pace = FetchPace(
-            self._consumer, time.monotonic, busy_ms=FETCH_MAX_WAIT_MS, quiet_ms=QUIET_FETCH_MS
-        )
+        self._pace = FetchPace(self._consumer, time.monotonic, busy_ms=FETCH_MAX_WAIT_MS)
 
     async def run(self, stop: asyncio.Event) -> None:
         self._consumer.subscribe([self._topic], listener=self)
