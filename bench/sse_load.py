@@ -183,6 +183,25 @@ def storm(load: Load, pid: int) -> dict[str, Any]:
     }
 
 
+def idle(load: Load, pid: int, first: int) -> dict[str, Any]:
+    """What the server holds for each of the `first` readers, and for each of all that come after them.
+
+    The former have with them what the process loads and keeps only once. One line is awaited on standard input after
+    each `connected`, until it has settled.
+    """
+    held = [rss_kib(pid)]
+    for readers in (load.readers[:first], load.readers[first:]):
+        load.connect_all(readers)
+        print("connected", flush=True)
+        sys.stdin.readline()
+        held.append(rss_kib(pid))
+    empty, some, all_of_them = held
+    return {
+        "rss_kib_each": (some - empty) / first,
+        "rss_kib_each_more": (all_of_them - some) / max(1, len(load.readers) - first),
+    }
+
+
 def cpu_s(pid: int) -> float:
     """User and system time of a process and of the workers that it has started."""
     total = 0.0
@@ -217,20 +236,22 @@ def main() -> None:
     arguments.add_argument("--pid", type=int, required=True, help="of the server")
     arguments.add_argument("--paths", required=True, help="a file with one path a line")
     arguments.add_argument("--connections", type=int, required=True)
+    arguments.add_argument(
+        "--first", type=int, default=1000, help="of `idle`: how many come before the others"
+    )
     arguments.add_argument("--seconds", type=float, default=5)
     arguments.add_argument("--windows", type=int, default=1)
     arguments.add_argument("--what", choices=("tail", "idle", "storm"), default="tail")
     chosen = arguments.parse_args()
     paths = Path(chosen.paths).read_text().split()
     load = Load(chosen.port, paths, chosen.connections, exact=chosen.what == "storm")
-    before = rss_kib(chosen.pid)
+    if chosen.what == "idle":
+        print(json.dumps([idle(load, chosen.pid, chosen.first)]))
+        return
     load.connect_all(load.readers)
     print("connected", flush=True)
     found: list[dict[str, Any]] = []
-    if chosen.what == "idle":
-        sys.stdin.readline()  # until the one who started us says that it has settled
-        found = [{"rss_kib_each": (rss_kib(chosen.pid) - before) / chosen.connections}]
-    elif chosen.what == "storm":
+    if chosen.what == "storm":
         for _ in range(chosen.windows):
             measure(load, chosen.seconds, chosen.pid)
             found.append(storm(load, chosen.pid))

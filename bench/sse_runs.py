@@ -70,6 +70,7 @@ async def run(
     seconds: float = 5,
     windows: int = 1,
     what: str = "tail",
+    first: int = 1000,
     settle_s: float = 2,
 ) -> list[dict[str, Any]]:
     """What `bench.sse_load` found in each window; the writer's CPU is `write_cpu_s` of all windows together."""
@@ -90,15 +91,16 @@ async def run(
                 "bench.sse_load",
                 *("--port", str(server.port), "--pid", str(server.pid), "--paths", str(paths)),
                 *("--connections", str(connections), "--seconds", str(seconds), "--windows", str(windows)),
-                *("--what", what),
+                *("--what", what, "--first", str(first)),
             )
             try:
-                if await _line(load) != b"connected\n":
-                    raise BenchError("the readers did not connect")
-                if what == "idle":
-                    await asyncio.sleep(settle_s)
-                    _tell(load)
-                else:
+                for _ in range(2 if what == "idle" else 1):
+                    if await _line(load) != b"connected\n":
+                        raise BenchError("the readers did not connect")
+                    if what == "idle":
+                        await asyncio.sleep(settle_s)
+                        _tell(load)
+                if what != "idle":
                     _tell(events)
                 found: list[dict[str, Any]] = json.loads(await _line(load))
                 return found

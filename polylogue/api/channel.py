@@ -47,6 +47,7 @@ class Reduction:
     ) -> None:
         self.state = ConversationState()
         self.contents = contents
+        self.owner: str | None = None  # as the records say
         self._log_id, self._partition = log_id, partition
         self._url_for, self._skipped = url_for, skipped
 
@@ -64,6 +65,7 @@ class Reduction:
                 self._skipped("newer_version")
                 return []
         offset = record.offset
+        self.owner = event.owner_id
         try:
             verdict = admit(self.state, event, offset)
         except ValueError:  # a time that is no time: well-formed JSON, and yet no event
@@ -102,6 +104,11 @@ class Channel:
     @property
     def state(self) -> ConversationState:
         return self._reduction.state
+
+    @property
+    def owner(self) -> str | None:
+        """Whose it is; not known before its first record."""
+        return self._reduction.owner
 
     @property
     def contents(self) -> Contents:

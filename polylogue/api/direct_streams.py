@@ -28,7 +28,7 @@ _LAST_EVENT_ID = "last_event_id"
 _PATH = re.compile(r"/api(?:/v1)?/(?:conversations/([^/]+)/events|compare-stream/([^/]+)|streams/me)")
 _TEXTS = frozenset({"turn", "after"})
 _FLAGS = {"true": True, "false": False}
-_TAKEN = {
+TAKEN: dict[Route, frozenset[str]] = {
     conversations.events: frozenset({"turn", "after", "errors", "snapshot", _LAST_EVENT_ID}),
     compare_stream.resume: frozenset({"turn", "after", "snapshot"}),
     my_streams.mine: frozenset({"after", "errors", "content", _LAST_EVENT_ID}),
@@ -72,7 +72,7 @@ def asked(scope: Scope) -> tuple[Route, Arguments] | None:
         return None
     conversation_id = path[1] or path[2]
     route: Route = conversations.events if path[1] else compare_stream.resume if path[2] else my_streams.mine
-    taken = _TAKEN[route]
+    taken = TAKEN[route]
     arguments: Arguments = {"conversation_id": conversation_id} if conversation_id else {}
     if _LAST_EVENT_ID in taken and (last := headers.get("last-event-id")) is not None:
         arguments[_LAST_EVENT_ID] = last

@@ -74,7 +74,8 @@ class Services:
     def partition_of(self, conversation_id: str) -> int:
         """Raises NotReadyError."""
         self.hub.position(0)
-        return partition_for(conversation_id, len(self.hub.positions))
+        held = self.hub.find(conversation_id)
+        return held.partition if held is not None else partition_for(conversation_id, len(self.hub.positions))
 
     async def missing(self) -> list[str]:
         """What keeps the first prompt from working, one sentence each."""

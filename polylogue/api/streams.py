@@ -43,6 +43,17 @@ async def placed(services: Services, owner: str, conversation_id: str) -> Conver
     return place
 
 
+def _held_place(services: Services, owner: str, conversation_id: str) -> ConversationPlace | None:
+    """For whoever comes back to a conversation that is held here: its own records say whose it is.
+
+    Of its turns the tables may know more, and of its beginning; with a cursor and no turn nobody asks.
+    """
+    channel = services.hub.find(conversation_id)
+    if channel is None or channel.owner != owner or channel.state.deleted:
+        return None
+    return ConversationPlace(first_offset=channel.start, safe_start=channel.start, turns={})
+
+
 async def _shared_place(
     services: Services, owner: str, conversation_id: str, turn_id: str | None
 ) -> ConversationPlace:
@@ -127,7 +138,11 @@ async def stream(
     """The answer to a request for events, from the cursor on."""
     with counting_refusals(services.metrics):
         cursor = read_cursor(after)
-        place = await _shared_place(services, owner, conversation_id, turn_id)
+        place = None
+        if cursor is not None and turn_id is None and not snapshot:
+            place = _held_place(services, owner, conversation_id)
+        if place is None:
+            place = await _shared_place(services, owner, conversation_id, turn_id)
         try:
             subscription = await subscribe(
                 services,
@@ -140,6 +155,7 @@ async def stream(
             )
         except LogTruncatedError as error:
             log_id = services.hub.log_ids[error.partition]
+            place = await _shared_place(services, owner, conversation_id, turn_id)
             resume = str(cursors.before(log_id, error.partition, max(error.earliest, place.safe_start)))
             if not gap_as_frame:
                 raise ApiError(410, "retention", _GONE, resume_from=resume) from None

@@ -41,7 +41,8 @@ def valid(text: str | None) -> str | None:
 
 
 def made() -> str:
-    return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
+    random = secrets.token_hex(24)
+    return f"00-{random[:32]}-{random[32:]}-01"
 
 
 def loggable(path: str) -> str:
