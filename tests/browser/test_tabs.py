@@ -144,6 +144,33 @@ def test_a_tab_that_the_browser_freezes_reads_for_the_others_no_more(
         assert shown(page) == said(whole, begun)
 
 
+def test_a_tab_that_hangs_without_a_word_is_replaced_and_follows_once_it_goes_on(
+    context: BrowserContext, whole: Address
+) -> None:
+    """No event tells it that it stands still, so it keeps the lock and its connection: the others ask, and steal it."""
+    begun = begin(whole, "sim/slow:tokens=2000:pace=200ms")
+    first, second = context.new_page(), context.new_page()
+    before = streams(whole)
+    for page in (first, second):
+        page.goto(f"/c/{begun}")
+        expect(page.get_by_role("article").locator(".markdown")).not_to_be_empty()
+    wait_until(lambda: streams(whole) - before == 1, "one stream", within_s=PATIENCE_S)
+    debugger = context.new_cdp_session(first)
+    debugger.send("Debugger.enable")
+    debugger.send("Debugger.pause")
+    wait_until(lambda: streams(whole) - before == 2, "a stream of the other tab's own", within_s=PATIENCE_S)
+    had = len(shown(second))
+    wait_until(lambda: len(shown(second)) > had + 20, "more words in the other tab", within_s=PATIENCE_S)
+    debugger.send("Debugger.resume")
+    debugger.send("Debugger.disable")
+    wait_until(lambda: len(shown(first)) > had + 20, "more words once it goes on", within_s=PATIENCE_S)
+    wait_until(lambda: streams(whole) - before == 1, "one stream", within_s=PATIENCE_S)
+    stop(whole, begun)
+    for page in (first, second):
+        wait_for(page.get_by_role("article"), "cancelled")
+        assert shown(page) == said(whole, begun)
+
+
 def test_a_turn_begun_in_one_tab_appears_in_the_other(context: BrowserContext) -> None:
     first, second = context.new_page(), context.new_page()
     ask(first, "First question", "sim/text")

@@ -146,6 +146,29 @@ describe("a feed", () => {
     );
   });
 
+  it("goes on in a tab that heard nothing while another took the lead from it, or from a third", async () => {
+    vi.useFakeTimers();
+    await fc.assert(
+      fc.asyncProperty(fc.constantFrom(0, 2), fc.integer({ min: 1, max: 1_900 }), async (deaf, ms) => {
+        const { read, state } = server(1_000);
+        const { follow, lead, asleep } = tabs(3, read);
+        const first = lead(0);
+        const heard = [deaf, 1].map((n) => follow(n));
+        setTimeout(() => asleep.add(deaf), 500);
+        setTimeout(() => lead(1), 550);
+        // What was taken from it by a lock it learns when it goes on.
+        setTimeout(() => {
+          asleep.delete(deaf);
+          first.abort();
+        }, 600 + ms);
+        await vi.runAllTimersAsync();
+        for (const ids of await Promise.all(heard)) expect(ids).toEqual(all(1_000));
+        expect(state.open).toBe(0);
+      }),
+      { numRuns: 10 },
+    );
+  });
+
   it("leaves the lead where it is while the one that leads is awake, though nothing comes for long", async () => {
     vi.useFakeTimers();
     const quiet: Read = async function* () {

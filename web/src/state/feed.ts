@@ -9,10 +9,11 @@ import { Channels, type Refused } from "./channels";
 export type Message =
   | { kind: "want"; tab: string; place: Follow }
   | { kind: "leave"; tab: string; place: Follow }
-  | { kind: "lead" }
+  /** A tab leads from now on; `term` names this time of it. */
+  | { kind: "lead"; term: string }
   /** Whether the tab that leads is awake. */
   | { kind: "ping" }
-  | { kind: "pong" }
+  | { kind: "pong"; term: string }
   | { kind: "link"; key: string; link: Link }
   /** What lies directly behind `after`; null: from the start of the turn. */
   | { kind: "frames"; key: string; after: string | null; frames: PlacedEvent[] }
@@ -54,6 +55,9 @@ export class Feed {
   readonly #wishes = new Set<Wish>();
   readonly #began = new Set<(conversationId: string, turnId: string) => void>();
   #channels: Channels | null = null;
+  /** Under which lead the wishes of this tab were told last. */
+  #term = "";
+  #terms = 0;
   /** When the tab that leads was last heard, and when it was asked whether it is awake. */
   #heardAt = 0;
   #askedAt: number | null = null;
@@ -76,9 +80,13 @@ export class Feed {
     this.#channels = channels;
     signal.addEventListener("abort", () => {
       channels.close();
-      if (this.#channels === channels) this.#channels = null;
+      if (this.#channels !== channels) return;
+      this.#channels = null;
+      // Who took the lead may have said so while this tab heard nothing.
+      this.again();
     });
-    this.#say({ kind: "lead" });
+    this.#terms += 1;
+    this.#say({ kind: "lead", term: `${this.tab} ${this.#terms}` });
   }
 
   /** Asks anew for what is read here, from where it stands. */
@@ -187,13 +195,13 @@ export class Feed {
         this.#channels?.leave(message.tab, message.place);
         return;
       case "ping":
-        if (this.#channels) this.#say({ kind: "pong" });
+        if (this.#channels) this.#say({ kind: "pong", term: `${this.tab} ${this.#terms}` });
         return;
       case "pong":
-        this.#led();
-        return;
       case "lead":
         this.#led();
+        if (message.kind === "pong" && message.term === this.#term) return;
+        this.#term = message.term;
         this.again();
         return;
       case "began":
