@@ -6,31 +6,83 @@ import inspect
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from aiokafka.consumer.fetcher import Fetcher
 
-from polylogue.api.tail import FetchHold
+from polylogue.api.tail_pace import FLOWING_MS, HOLD_MS, QUIET_MS, TailPace
+
+MOST = 5000
 
 
-def test_aiokafka_still_reads_the_size_of_a_fetch_for_each_of_them() -> None:
-    assert "self._fetch_min_bytes" in inspect.getsource(Fetcher._get_actions_per_node)
+class Paced:
+    """A tail with a clock of its own."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.fetcher: Any = SimpleNamespace(_fetch_min_bytes=1, _fetch_max_wait_ms=0)
+        consumer: Any = SimpleNamespace(_fetcher=self.fetcher)
+        self._pace = TailPace(consumer, lambda: self.now, most_records=MOST)
+
+    def second(self, fetches: int, records: int) -> None:
+        for _ in range(fetches):
+            self.now += 1 / fetches
+            self._pace.saw(records // fetches)
+
+    def saw(self, records: int) -> None:
+        self._pace.saw(records)
+
+    @property
+    def held(self) -> bool:
+        assert self.fetcher._fetch_min_bytes in (1, TailPace.HELD_BYTES)
+        return bool(self.fetcher._fetch_min_bytes > 1)
+
+    @property
+    def wait_ms(self) -> int:
+        return int(self.fetcher._fetch_max_wait_ms)
+
+
+@pytest.mark.parametrize("name", ["_fetch_min_bytes", "_fetch_max_wait_ms"])
+def test_aiokafka_still_reads_what_is_changed_for_each_fetch(name: str) -> None:
+    assert f"self.{name}" in inspect.getsource(Fetcher._get_actions_per_node)
 
 
 def test_a_fetch_is_held_while_many_small_ones_come_and_let_go_when_few_do() -> None:
-    now = 0.0
-    consumer: Any = SimpleNamespace(_fetcher=SimpleNamespace(_fetch_min_bytes=1))
-    hold = FetchHold(consumer, lambda: now)
+    tail = Paced()
+    tail.second(50, 50)  # as with one conversation whose text everybody waits for
+    assert not tail.held
+    tail.second(1000, 2000)
+    assert tail.held
+    assert tail.wait_ms == HOLD_MS
+    tail.second(200, 2000)
+    assert tail.held
+    tail.second(100, 100)
+    assert not tail.held
+    assert tail.wait_ms == FLOWING_MS
 
-    def second(fetches: int, records: int) -> None:
-        nonlocal now
-        for _ in range(fetches):
-            now += 1 / fetches
-            hold.saw(records // fetches)
 
-    second(50, 50)  # as with one conversation whose text everybody waits for
-    assert not hold.held
-    second(1000, 2000)
-    assert hold.held
-    second(200, 2000)
-    assert hold.held
-    second(100, 100)
-    assert not hold.held
+def test_fetches_grow_long_while_nothing_comes_and_are_short_again_with_the_first_record() -> None:
+    tail = Paced()
+    tail.saw(0)
+    assert tail.wait_ms == FLOWING_MS
+    tail.now = TailPace.QUIET_AFTER_S + 0.1
+    tail.saw(0)
+    assert tail.wait_ms == QUIET_MS
+    assert not tail.held  # or the first record would wait for as long
+    tail.saw(1)
+    assert tail.wait_ms == FLOWING_MS
+
+
+def test_what_was_held_is_never_held_for_long() -> None:
+    tail = Paced()
+    tail.second(1000, 2000)
+    assert tail.held
+    tail.now += TailPace.QUIET_AFTER_S + 0.1
+    tail.saw(0)
+    assert not tail.held
+
+
+def test_the_rest_of_a_partition_does_not_wait_for_the_others() -> None:
+    tail = Paced()
+    tail.saw(MOST)
+    assert tail.wait_ms == HOLD_MS
+    assert not tail.held
