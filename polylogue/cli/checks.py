@@ -14,9 +14,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from polylogue.cli.api_port import is_free
 from polylogue.cli.home import Home
 from polylogue.cli.prepare import first_line
-from polylogue.cli.run import is_free
 from polylogue.infra.settings import Settings, load_settings
 
 OLDEST_PYTHON = (3, 11)

@@ -7,13 +7,13 @@ import contextlib
 import os
 import shutil
 import signal
-import socket
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from polylogue.cli import api_port
 from polylogue.cli.home import DEFAULT_HOME, Home, home_directory
 from polylogue.cli.problems import Problem
 
@@ -48,8 +48,7 @@ def run(
     home = Home(home_directory(data_dir))
     settings = load_settings(polylogue_home=home.directory, **({} if port is None else {"port": port}))
     asked = port is not None or "port" in settings.model_fields_set
-    with home.held():
-        chosen = _port(settings.host, settings.port, asked=asked)
+    with home.held(), api_port.held(settings.host, settings.port, asked=asked, say=_say) as chosen:
         asyncio.run(_until_stopped(settings, home, chosen, partitions))
 
 
@@ -145,29 +144,6 @@ def _ourselves() -> str:
         return "polylogue"
     near = os.path.relpath(typed)
     return str(typed) if near.startswith("..") else near
-
-
-def _port(host: str, wanted: int, *, asked: bool) -> int:
-    if is_free(host, wanted):
-        return wanted
-    if asked:
-        raise Problem(f"Port {wanted} is taken; name another with --port.")
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        chosen: int = probe.getsockname()[1]
-    _say(f"Port {wanted} is taken; using {chosen}.")
-    return chosen
-
-
-def is_free(host: str, port: int) -> bool:
-    """Whether the API could listen there."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError:
-            return False
-    return port != 0
 
 
 def _need_local_extra() -> None:

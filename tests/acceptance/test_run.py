@@ -7,8 +7,10 @@ import json
 import signal
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -60,7 +62,7 @@ def stored_media(run: Run, conversation_id: str) -> list[dict[str, Any]]:
         ]
         return len(found) == 3 and all(medium["status"] == "stored" for medium in found)
 
-    assert eventually(there, 15), found
+    assert eventually(there, 60), found
     return found
 
 
@@ -128,3 +130,27 @@ def test_what_a_killed_run_leaves_is_cleared_by_the_next(data_dir: Path, tmp_pat
     assert down.returncode == 0, down.stderr
     assert run.process.wait(STOP_S) == 0
     assert processes_of(data_dir) == []
+
+
+def test_two_that_start_at_the_same_moment_share_nothing(tmp_path: Path) -> None:
+    data_dirs = [tmp_path / "one", tmp_path / "other"]
+    try:
+        with ThreadPoolExecutor(2) as pool:
+            one, other = pool.map(start, data_dirs)  # no port is named: both want the usual one
+            asked = list(pool.map(ask, (one, other)))
+        storages = []
+        for run, frames in zip((one, other), asked, strict=True):
+            conversation_id = frames[-1]["conversation_id"]
+            listed = run.get("/api/conversations")["conversations"]
+            assert [entry["conversation_id"] for entry in listed] == [conversation_id]
+            media = stored_media(run, conversation_id)
+            assert {sha256_at(medium["url"]) for medium in media} == {medium["sha256"] for medium in media}
+            storages.append({urlsplit(medium["url"]).netloc for medium in media})
+        assert storages[0].isdisjoint(storages[1])
+        assert one.stop(signal.SIGTERM) == 0
+        assert other.get("/readyz")
+        assert other.stop(signal.SIGTERM) == 0
+    finally:
+        for data_dir in data_dirs:
+            polylogue("stack", "down", "--data-dir", str(data_dir), cwd=tmp_path)
+    assert [processes_of(data_dir) for data_dir in data_dirs] == [[], []]

@@ -17,7 +17,8 @@ from polylogue.infra.local.stack import LocalStack, environment
 from tests.browser.axe import in_both_schemes
 from tests.browser.conftest import PATIENCE_MS
 from tests.browser.steps import answer, ask, visit, wait_for
-from tests.support.whole_run import POLYLOGUE, STOP_S, Address, clean_environment, eventually, free_port
+from tests.support.processes import free_port
+from tests.support.whole_run import POLYLOGUE, STOP_S, Address, clean_environment, eventually
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 

@@ -6,7 +6,6 @@ import json
 import os
 import queue
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -22,6 +21,7 @@ import psutil
 POLYLOGUE = [sys.executable, "-m", "polylogue.cli.main"]
 START_S = 240.0  # the first start of a machine downloads the servers
 STOP_S = 60.0
+READY = "Polylogue is ready at "
 # What would lead `run` to servers or a gateway of somebody else.
 FOREIGN = ("KAFKA_", "DATABASE_", "S3_", "AWS_", "OPENROUTER_", "POLYLOGUE_", "PORT", "HOST")
 
@@ -60,18 +60,10 @@ def clean_environment() -> dict[str, str]:
     return kept | {"PYTHONPATH": str(Path(__file__).parents[2]), "NO_COLOR": "1"}
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def start(data_dir: Path) -> Run:
-    """Returns when the ready line has come."""
-    port = free_port()
+def start(data_dir: Path, *options: str) -> Run:
+    """Returns when the ready line has come. Without `--port` the run takes its usual one, or another."""
     process = subprocess.Popen(
-        [*POLYLOGUE, "run", "--port", str(port), "--data-dir", str(data_dir)],
+        [*POLYLOGUE, "run", "--data-dir", str(data_dir), *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         stdin=subprocess.DEVNULL,
@@ -90,13 +82,12 @@ def start(data_dir: Path) -> Run:
         lines.put(None)
 
     threading.Thread(target=read, daemon=True).start()
-    ready = f"Polylogue is ready at http://127.0.0.1:{port}"
     deadline = time.monotonic() + START_S
-    while ready not in output:
+    while not (output and output[-1].startswith(READY)):
         line = lines.get(timeout=max(deadline - time.monotonic(), 0.1))
         assert line is not None, "\n".join([*output, *logs(data_dir)])
         output.append(line)
-    return Run(f"http://127.0.0.1:{port}", process, data_dir, output)
+    return Run(output[-1].removeprefix(READY), process, data_dir, output)
 
 
 def logs(data_dir: Path) -> list[str]:
