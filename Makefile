@@ -7,7 +7,8 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 LOCK_FLAGS := --universal --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links --python-version 3.11 --quiet
 
-WEB_SOURCES := $(shell git ls-files -co --exclude-standard web 2>/dev/null)
+# Through `wildcard`, since git lists a file that was removed until that is committed.
+WEB_SOURCES := $(wildcard $(shell git ls-files -co --exclude-standard web 2>/dev/null))
 
 .PHONY: help run stop web web-check packages chromium firefox nginx screenshots test lint format types unit stack-tests faults bench lock clean
 
