@@ -31,6 +31,7 @@ from polylogue.schemas.events import (
     TextAppended,
 )
 from polylogue.streams.log_reader import read_to_end
+from polylogue.streams.segment_reader import SegmentReader, Spooled
 from tests.support.log import PARTITIONS, Log, of_type, open_log, start_turn
 from tests.support.processes import Simulator, process, wait_until
 from tests.support.whole_system import led_to
@@ -79,6 +80,23 @@ async def test_every_model_of_a_turn_answers_and_media_follow_their_segments(
         event.data.claim.answer_partition == _partition(turn.conversation_id)
         for event in of_type(events, MediaProduced)
     )
+
+
+async def test_a_large_picture_lies_whole_in_its_segments(served: Served, gateway: Simulator) -> None:
+    """It is written while it arrives, so most of it lies there before the runner knows that it is a medium."""
+    turn = await served.log.start_turn("sim/painter:images=2:size=4mb")
+    events = await served.log.wait_for(
+        turn.conversation_id, lambda seen: bool(of_type(seen, *ENDS)), "an end"
+    )
+    claims = [event.data.claim for event in of_type(events, MediaProduced)]
+    assert len(claims) == 2
+    for claim in claims:
+        found = await SegmentReader(served.settings).read(claim.media_id, claim.segments)
+        assert isinstance(found, Spooled)
+        with found.spool as spool:
+            assert (spool.sha256, spool.size_bytes) == (claim.segments.sha256, claim.segments.size_bytes)
+            assert spool.size_bytes >= 4_000_000
+            assert spool.sha256 in gateway.media_sha256()
 
 
 async def test_one_failing_model_leaves_the_others_alone(served: Served) -> None:
