@@ -10,10 +10,10 @@ import psycopg
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 
-from polylogue.infra.fetch_pace import FetchPace
 from polylogue.infra.logs import get_logger
 from polylogue.infra.settings import Settings
 from polylogue.infra.topics import CONVERSATION_EVENTS, topic_name
+from polylogue.projections.batch_pace import BatchPace
 from polylogue.projections.batches import Applied, apply_batch, apply_together
 from polylogue.projections.checkpoints import (
     Checkpoint,
@@ -65,7 +65,7 @@ class Follower(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         self._attempts: dict[TopicPartition, int] = {}
         self._unreported: dict[TopicPartition, int] = {}
         self._next_report = 0.0
-        self._pace: FetchPace | None = None
+        self._pace: BatchPace | None = None
         self._renewed = False
         self._log = log.bind(projection=projection.name, version=projection.version)
         self._postgres = Patience("postgres", stop, self._log)
@@ -101,7 +101,7 @@ class Follower(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
             await self._kafka.wait(error)
             return None
         self._kafka.over()
-        self._pace = FetchPace(consumer, time.monotonic, busy_ms=FETCH_MAX_WAIT_MS, quiet_ms=QUIET_FETCH_MS)
+        self._pace = BatchPace(consumer, time.monotonic, busy_ms=FETCH_MAX_WAIT_MS, quiet_ms=QUIET_FETCH_MS)
         return consumer
 
     def on_partitions_revoked(self, _revoked: Iterable[TopicPartition]) -> None:
@@ -143,11 +143,12 @@ class Follower(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
             return
         if batches:
             self._kafka.over()
-        if self._pace is not None:
-            self._pace.saw(len(batches))
+        begun = time.monotonic()
         if not await self._apply_together(batches):
             for place, records in batches.items():
                 await self._apply(consumer, place, records)
+        if self._pace is not None:
+            self._pace.saw(len(batches), time.monotonic() - begun)
         for place in self._owned.keys() - batches.keys():
             await self._pass_markers(consumer, place)
         if time.monotonic() >= self._next_report:

@@ -1,0 +1,40 @@
+"""How long the broker holds a follower's fetches: the longer, the longer a transaction takes, so that batches fit the machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer
+
+from polylogue.infra.fetch_pace import FetchPace
+
+
+class BatchPace:
+    """Fetches that end with their first record while little comes or Postgres is fast; held ones while it is busy.
+
+    What a transaction costs is mostly itself, and the states of the conversations it touches. A busy follower that takes
+    what is there each time makes many small ones, all followers together as many as the machine can bear, and each
+    of them is late. One that gathers for as long as its last transaction took makes half as many.
+    """
+
+    LONGEST_HOLD_MS = 60
+    HELD_BYTES = 256 * 1024  # some hundreds of records: who has so many before it need not gather any
+
+    def __init__(
+        self, consumer: AIOKafkaConsumer, clock: Callable[[], float], *, busy_ms: int, quiet_ms: int
+    ) -> None:
+        # aiokafka has no way to say so to a running consumer; a test tells when these names are gone.
+        self._fetcher: Any = consumer._fetcher  # noqa: SLF001
+        self._busy_ms = busy_ms
+        self._pace = FetchPace(consumer, clock, busy_ms=busy_ms, quiet_ms=quiet_ms)
+
+    def saw(self, records: int, took_s: float) -> None:
+        """After every poll: how many there were, and how long their transaction took."""
+        self._pace.saw(records)
+        if records:
+            self._fetcher._fetch_min_bytes = self.HELD_BYTES  # noqa: SLF001
+            self._fetcher._fetch_max_wait_ms = min(self.LONGEST_HOLD_MS, round(took_s * 1000))  # noqa: SLF001
+        elif self._fetcher._fetch_min_bytes > 1:  # noqa: SLF001
+            self._fetcher._fetch_min_bytes = 1  # noqa: SLF001
+            self._fetcher._fetch_max_wait_ms = self._busy_ms  # noqa: SLF001

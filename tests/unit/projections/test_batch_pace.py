@@ -1,0 +1,53 @@
+"""When the broker holds a follower's fetches: as long as its transactions take, and not while little comes."""
+
+from __future__ import annotations
+
+import inspect
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from aiokafka.consumer.fetcher import Fetcher
+
+from polylogue.projections.batch_pace import BatchPace
+
+
+@pytest.fixture
+def fetcher() -> Any:
+    return SimpleNamespace(_fetch_min_bytes=1, _fetch_max_wait_ms=50)
+
+
+def _pace(fetcher: Any, clock: Any = lambda: 0.0) -> BatchPace:
+    return BatchPace(SimpleNamespace(_fetcher=fetcher), clock, busy_ms=50, quiet_ms=250)
+
+
+def test_the_consumer_still_looks_at_what_is_set_before_each_fetch() -> None:
+    source = inspect.getsource(Fetcher._get_actions_per_node)
+    assert "self._fetch_min_bytes" in source
+    assert "self._fetch_max_wait_ms" in source
+
+
+@pytest.mark.parametrize(("took_s", "held_ms"), [(0.004, 4), (0.0301, 30), (5.0, BatchPace.LONGEST_HOLD_MS)])
+def test_a_fetch_is_held_for_as_long_as_the_last_transaction_took(
+    fetcher: Any, took_s: float, held_ms: int
+) -> None:
+    _pace(fetcher).saw(1, took_s)
+    assert fetcher._fetch_max_wait_ms == held_ms
+    assert fetcher._fetch_min_bytes == BatchPace.HELD_BYTES
+
+
+def test_the_first_record_after_a_poll_without_any_ends_its_fetch(fetcher: Any) -> None:
+    pace = _pace(fetcher)
+    pace.saw(1, 0.03)
+    pace.saw(0, 0.0)
+    assert (fetcher._fetch_min_bytes, fetcher._fetch_max_wait_ms) == (1, 50)
+
+
+def test_fetches_become_long_when_nothing_has_come_for_a_while(fetcher: Any) -> None:
+    now = 0.0
+    pace = _pace(fetcher, lambda: now)
+    pace.saw(1, 0.03)
+    now = 3.0
+    pace.saw(0, 0.0)
+    pace.saw(0, 0.0)
+    assert (fetcher._fetch_min_bytes, fetcher._fetch_max_wait_ms) == (1, 250)
