@@ -67,8 +67,9 @@ class SegmentReader:
             consumer.assign([place])
             consumer.seek(place, segments.first_offset)
             async with asyncio.timeout(SILENCE_S):
-                starts = await consumer.beginning_offsets([place])
-                ends = await consumer.end_offsets([place])
+                starts, ends = await asyncio.gather(
+                    consumer.beginning_offsets([place]), consumer.end_offsets([place])
+                )
             gone = _gone(segments, starts[place], ends[place])
             asked = asyncio.ensure_future(wanted())
             asked.add_done_callback(_look_at)
