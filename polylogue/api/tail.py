@@ -48,7 +48,7 @@ async def run_tail(
             explain(None)
             log.info("tail stands", topic=topic, partitions=len(partitions))
             clock = asyncio.get_running_loop().time
-            pace = TailPace(consumer, clock, most_records=MOST_RECORDS)
+            pace = TailPace(consumer, clock)
             while True:
                 batches = await consumer.getmany(timeout_ms=POLL_MS, max_records=MOST_RECORDS)
                 for partition, brought in batches.items():

@@ -62,9 +62,9 @@ class Operator:
 
 async def serve(settings: Settings, stop: asyncio.Event) -> None:
     """The API's process, with access to the projections."""
-    await serve_api(settings, stop, operator=Operator(settings))
+    await serve_api(settings, stop, operator=Operator(settings), alone=True)
 
 
 async def serve_beside(settings: Settings, stop: asyncio.Event, *, socket: Path) -> None:
     """The same as one of several processes on one port, whose sockets are in one folder."""
-    await serve_api(settings, stop, operator=Operator(settings), worker=socket)
+    await serve_api(settings, stop, operator=Operator(settings), worker=socket, alone=True)

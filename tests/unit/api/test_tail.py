@@ -11,8 +11,6 @@ from aiokafka.consumer.fetcher import Fetcher
 
 from polylogue.api.tail_pace import FLOWING_MS, HOLD_MS, QUIET_MS, TailPace
 
-MOST = 5000
-
 
 class Paced:
     """A tail with a clock of its own."""
@@ -21,7 +19,7 @@ class Paced:
         self.now = 0.0
         self.fetcher: Any = SimpleNamespace(_fetch_min_bytes=1, _fetch_max_wait_ms=0)
         consumer: Any = SimpleNamespace(_fetcher=self.fetcher)
-        self._pace = TailPace(consumer, lambda: self.now, most_records=MOST)
+        self._pace = TailPace(consumer, lambda: self.now)
 
     def second(self, fetches: int, records: int) -> None:
         for _ in range(fetches):
@@ -78,11 +76,4 @@ def test_what_was_held_is_never_held_for_long() -> None:
     assert tail.held
     tail.now += TailPace.QUIET_AFTER_S + 0.1
     tail.saw(0)
-    assert not tail.held
-
-
-def test_the_rest_of_a_partition_does_not_wait_for_the_others() -> None:
-    tail = Paced()
-    tail.saw(MOST)
-    assert tail.wait_ms == HOLD_MS
     assert not tail.held
