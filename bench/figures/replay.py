@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import io
+import re
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -48,7 +51,7 @@ class NextMessages(ConversationMessages):
 class Rebuilt:
     seconds: float
     per_second: float  # from when the first events were in the tables to the end
-    peak_bytes: int  # of the processes that read and write, together
+    peak_bytes: int  # of the processes that read and write, together, but for Postgres' shared buffers
 
 
 async def run(quick: bool) -> list[Series]:
@@ -91,7 +94,7 @@ async def _one_run(table: Table, settings: Settings, mix: Mix, size: int) -> flo
     table.add(f"{told}: getmany alone", "events/s", size / read)
     table.add(f"{told}: COPY alone, {rows:,} rows", "rows/s", rows / copied)
     table.add(f"{told}: COPY alone, as events", "events/s", size / copied)
-    table.add(f"{told}: most memory", "MiB RSS", rebuilt.peak_bytes / MIB)
+    table.add(f"{told}: most memory", "MiB", rebuilt.peak_bytes / MIB)
     return rebuilt.per_second
 
 
@@ -131,10 +134,8 @@ async def _rebuild(settings: Settings) -> Rebuilt:
             held = 0
             for child in own.children(recursive=True):
                 if child.pid not in others:
-                    try:
-                        held += child.memory_info().rss
-                    except psutil.NoSuchProcess:
-                        continue
+                    with suppress(psutil.NoSuchProcess):
+                        held += child.memory_info().rss - _shared_buffers(child)
             peak = max(peak, held)
             await asyncio.sleep(LOOK_EVERY_S)
 
@@ -165,6 +166,16 @@ async def _rebuild(settings: Settings) -> Rebuilt:
     return Rebuilt(ended - begun, speed, peak)
 
 
+def _shared_buffers(process: psutil.Process) -> int:
+    """What a session has touched of them is in its resident memory, and again in that of every other session."""
+    try:
+        status = Path(f"/proc/{process.pid}/status").read_text()
+    except OSError:
+        return 0  # it is over, or the machine has no such file
+    found = re.search(r"^RssShmem:\s+(\d+) kB", status, re.MULTILINE)
+    return int(found.group(1)) * 1024 if found else 0
+
+
 def _copy(settings: Settings) -> tuple[int, float]:
     """The rows that the rebuild made into an equal table, from memory."""
     schema = version_schema(settings.database_schema, ConversationMessages.name, NextMessages.version)
@@ -191,7 +202,8 @@ _MEASURES = (
     f"{PARTITIONS} partitions, {WORKERS} processes, their start and the making of the tables included. In the same run, "
     "one consumer that reads the same records and lets them go, and a COPY of the same rows into an equal table with "
     "its indexes. Text: three answers of 200 to 400 pieces a turn. Full mix: short answers, reasoning, media with "
-    "outcomes and renditions, failures, ratings."
+    "outcomes and renditions, failures, ratings. Memory is that of the rebuild's processes and of its sessions of Postgres, "
+    "whose shared buffers are not in it."
 )
 FIGURE = Figure("replay", _MEASURES, run)
 LARGE_FIGURE = Figure(
