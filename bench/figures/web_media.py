@@ -26,6 +26,7 @@ WATCH = """
   window.came = {};
   window.painted = {};
   const real = window.fetch;
+  const ports = [];
   const listen = async (body) => {
     const decoder = new TextDecoder();
     let rest = '';
@@ -54,6 +55,7 @@ WATCH = """
     // Decoded, then the first frame that can hold it, then the first task after that frame's paint.
     target.decode().then(() => requestAnimationFrame(() => {
       const {port1, port2} = new MessageChannel();
+      ports.push(port1);  // what nobody holds may be collected before its message comes
       port1.onmessage = () => { window.painted[target.currentSrc.split('?')[0]] ??= performance.now(); };
       port2.postMessage(null);
     }));

@@ -55,6 +55,19 @@ describe("a stored turn", () => {
     expect(merged([behind], live)).toEqual([live]);
   });
 
+  it("does not take the place of what was read while a medium of it is not in the tables at all", () => {
+    const picture = { url: "u", type: "image", format: "png", media_id: "i", status: "stored" } as const;
+    const whole = fromStored(turn(true, message("completed", { content: "said", media_urls: [picture] })), "c");
+    const painted: Turn = {
+      ...live,
+      answers: live.answers.map((answer) => ({ ...answer, media: whole.answers[0]?.media ?? [] })),
+    };
+    const behind = fromStored(turn(true, message("completed", { content: "said" })), "c");
+    expect(behind.complete).toBe(true);
+    expect(merged([behind], painted)).toEqual([painted]);
+    expect(merged([whole], painted)).toEqual([whole]);
+  });
+
   it("does not take the place of what was read while its media are still on their way to the tables", () => {
     const medium = { url: "", type: "image", format: "png", media_id: "i", status: "pending" } as const;
     const behind = fromStored(turn(true, message("completed", { media_urls: [medium] })), "c");

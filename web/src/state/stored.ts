@@ -40,8 +40,17 @@ export function merged(stored: readonly Turn[], live: Turn | null): readonly Tur
   const at = stored.findIndex((turn) => turn.turnId === live.turnId);
   const there = stored[at];
   if (!there) return [...stored, live];
-  if (there.complete && live.complete && there.answers.length >= live.answers.length) return stored;
+  if (there.complete && live.complete && hasAll(there, live)) return stored;
   return stored.with(at, live);
+}
+
+/** A medium is in the tables of answers once it is stored, which may be after the turn is whole in its own. */
+function hasAll(stored: Turn, live: Turn): boolean {
+  const answers = new Map(stored.answers.map((answer) => [answer.responseId, answer.media]));
+  return live.answers.every(({ responseId, media }) => {
+    const there = answers.get(responseId);
+    return there && media.every(({ mediaId }) => there.some((medium) => medium.mediaId === mediaId));
+  });
 }
 
 function answerOf(message: ConversationMessage): Answer {

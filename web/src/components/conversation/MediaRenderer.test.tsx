@@ -53,6 +53,35 @@ describe("MediaRenderer", () => {
     expect(screen.getByRole<HTMLImageElement>("img").src).toBe(webp.url);
   });
 
+  it("shows the thumbnail in the picture's place until it is loaded, and lets the browser take the size that fits", () => {
+    const of = (name: string, width: number) => ({
+      name,
+      url: `https://media.example.com/${name}?signed=a,b`,
+      content_type: "image/webp",
+      size_bytes: 1,
+      width,
+    });
+    const renditions = [of("webp", 1280), of("thumbnail", 320)];
+    show(medium("image", { attachment: attachment("image", { renditions }) }));
+    const picture = screen.getByRole<HTMLImageElement>("img");
+    expect(picture.srcset).toBe(
+      "https://media.example.com/thumbnail?signed=a,b 320w, https://media.example.com/webp?signed=a,b 1280w",
+    );
+    expect(picture.sizes).toMatch(/^auto, /);
+    expect(picture.style.backgroundImage).toContain("https://media.example.com/thumbnail");
+    fireEvent.load(picture);
+    expect(picture.style.backgroundImage).toBe("");
+  });
+
+  it("leaves a picture that moves as it is: its thumbnail stands still", () => {
+    const still = { name: "thumbnail", url: "https://media.example.com/s", content_type: "image/webp", size_bytes: 1, width: 320 };
+    show(medium("image", { attachment: attachment("image", { format: "gif", renditions: [still] }) }));
+    const picture = screen.getByRole<HTMLImageElement>("img");
+    expect(picture.src).toBe("https://media.example.com/image");
+    expect(picture.srcset).toBe("");
+    expect(picture.style.backgroundImage).toContain(still.url);
+  });
+
   it("plays sound with controls", () => {
     const audio = show(medium("audio")).querySelector<HTMLAudioElement>(".audio-container audio");
     expect(audio?.controls).toBe(true);

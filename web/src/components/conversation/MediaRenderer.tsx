@@ -1,5 +1,5 @@
 // One medium of an answer: its place while it comes, then the picture, the sound or the film, or why there is none.
-import { useState } from "react";
+import { useState, type CSSProperties } from "react";
 import type { MediaAttachment, MediaKind } from "../../types/conversation";
 import { onItsWay, type Medium, type MediumPhase } from "../../state/turn";
 import { renew } from "../../client/media";
@@ -93,14 +93,7 @@ function Ready({ medium, attachment, alt, wordsIn, onOpen, onDelete }: Props & {
     <figure className={`media-container ${medium.type}-container`} data-phase="ready">
       {medium.type === "image" && (
         <button type="button" className="media-open" onClick={() => onOpen?.(medium)} aria-label={`Enlarge: ${alt}`}>
-          <img
-            src={rendition(address, "webp") ?? address.url}
-            alt={alt}
-            loading="lazy"
-            decoding="async"
-            style={aspect(medium)}
-            onError={failed}
-          />
+          <Picture attachment={address} alt={alt} shape={aspect(medium)} onError={failed} />
         </button>
       )}
       {medium.type === "audio" && (
@@ -126,6 +119,36 @@ function Ready({ medium, attachment, alt, wordsIn, onOpen, onDelete }: Props & {
         )}
       </figcaption>
     </figure>
+  );
+}
+
+interface Shown {
+  attachment: MediaAttachment;
+  alt: string;
+  shape: CSSProperties | undefined;
+  onError: () => void;
+}
+
+/** The smallest version that fills its place, and the thumbnail until it is there. What moves has no other than itself. */
+function Picture({ attachment, alt, shape, onError }: Shown) {
+  const [loaded, setLoaded] = useState(false);
+  const thumbnail = attachment.renditions?.find((one) => one.name === "thumbnail");
+  const webp = attachment.renditions?.find((one) => one.name === "webp");
+  const choice =
+    thumbnail?.width && webp?.width
+      ? { srcSet: `${thumbnail.url} ${thumbnail.width}w, ${webp.url} ${webp.width}w`, sizes: "auto, 22rem" }
+      : {};
+  return (
+    <img
+      {...choice}
+      src={webp?.url ?? attachment.url}
+      alt={alt}
+      loading="lazy"
+      decoding="async"
+      style={{ ...shape, backgroundImage: thumbnail && !loaded ? `url(${JSON.stringify(thumbnail.url)})` : undefined }}
+      onLoad={() => setLoaded(true)}
+      onError={onError}
+    />
   );
 }
 
