@@ -32,6 +32,7 @@ class Series:
     unit: str
     values: tuple[float, ...]
     target: Target | None = None
+    table: str = ""  # of those that a figure is shown in
 
     @property
     def median(self) -> float:
@@ -50,6 +51,7 @@ class Figure:
 class Table:
     """Collects values under their names and units, one a run, in the order in which the names first come."""
 
+    name: str = ""
     _values: dict[tuple[str, str, Target | None], list[float]] = field(default_factory=dict)
 
     def add(self, name: str, unit: str, value: float, target: Target | None = None) -> None:
@@ -57,7 +59,8 @@ class Table:
 
     def series(self) -> list[Series]:
         return [
-            Series(name, unit, tuple(values), target) for (name, unit, target), values in self._values.items()
+            Series(name, unit, tuple(values), target, self.name)
+            for (name, unit, target), values in self._values.items()
         ]
 
 

@@ -17,8 +17,16 @@ RESULTS = Path(__file__).parent / "results"
 
 
 def show(console: Console, figure: Figure, series: Sequence[Series]) -> None:
+    names = list(dict.fromkeys(one.table for one in series))
+    for name in names:
+        told = [one for one in series if one.table == name]
+        console.print(_table(figure, name, told, figure.measures if name == names[-1] else None))
+
+
+def _table(figure: Figure, name: str, series: Sequence[Series], caption: str | None) -> Table:
     runs = max((len(one.values) for one in series), default=0)
-    table = Table(title=f"{figure.name} ({runs} runs)", title_justify="left", caption=figure.measures)
+    title = f"{figure.name}: {name}" if name else figure.name
+    table = Table(title=f"{title} ({runs} runs)", title_justify="left", caption=caption)
     table.caption_justify = "left"
     table.add_column("")
     for heading in ("median", "min", "max"):
@@ -32,7 +40,7 @@ def show(console: Console, figure: Figure, series: Sequence[Series]) -> None:
             one.unit,
             _verdict(one),
         )
-    console.print(table)
+    return table
 
 
 def write(
@@ -63,6 +71,7 @@ def write(
 def _record(series: Series) -> dict[str, Any]:
     target = series.target
     return {
+        **({"table": series.table} if series.table else {}),
         "name": series.name,
         "unit": series.unit,
         "median": series.median,

@@ -28,10 +28,11 @@ _ID = re.compile(rb"\nid: ([0-9a-zA-Z_.-]+)\n")
 class Reader:
     """One connection."""
 
-    __slots__ = ("last", "last_id", "lost", "number", "path", "socket", "tail", "twice")
+    __slots__ = ("last", "last_id", "lost", "number", "path", "slow", "socket", "tail", "twice")
 
-    def __init__(self, number: int, path: str) -> None:
+    def __init__(self, number: int, path: str, *, slow: bool) -> None:
         self.number, self.path = number, path
+        self.slow = slow  # asks, and never reads what follows the first answer
         self.socket: socket.socket | None = None
         self.last = 0
         self.last_id = ""
@@ -40,10 +41,15 @@ class Reader:
 
 
 class Load:
-    def __init__(self, port: int, paths: Sequence[str], connections: int, *, exact: bool) -> None:
+    def __init__(
+        self, port: int, paths: Sequence[str], connections: int, *, exact: bool, slow: int = 0
+    ) -> None:
         self._port, self._exact = port, exact
         self._poll = select.epoll()
-        self.readers = [Reader(number, paths[number % len(paths)]) for number in range(connections)]
+        self.readers = [
+            Reader(number, paths[number % len(paths)], slow=number >= connections)
+            for number in range(connections + slow)
+        ]
         self._by_descriptor: dict[int, Reader] = {}
         self.deliveries = 0
         self.bytes = 0
@@ -55,6 +61,8 @@ class Load:
         opened = socket.socket()
         opened.setblocking(False)
         opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if reader.slow:
+            opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         code = opened.connect_ex(("127.0.0.1", self._port))
         if code not in (0, errno.EINPROGRESS):
             raise OSError(code, "cannot connect")
@@ -109,6 +117,9 @@ class Load:
             if not data.startswith(b"HTTP/1.1 200"):
                 raise OSError(f"the server refused: {data[:300]!r}")
             self.answered += 1
+            if reader.slow:
+                self._poll.unregister(reader.socket.fileno())
+                return
         if self._exact:
             self._count_exactly(reader, data)
         else:
@@ -239,12 +250,13 @@ def main() -> None:
     arguments.add_argument(
         "--first", type=int, default=1000, help="of `idle`: how many come before the others"
     )
+    arguments.add_argument("--slow", type=int, default=0, help="further ones that do not read")
     arguments.add_argument("--seconds", type=float, default=5)
     arguments.add_argument("--windows", type=int, default=1)
     arguments.add_argument("--what", choices=("tail", "idle", "storm"), default="tail")
     chosen = arguments.parse_args()
     paths = Path(chosen.paths).read_text().split()
-    load = Load(chosen.port, paths, chosen.connections, exact=chosen.what == "storm")
+    load = Load(chosen.port, paths, chosen.connections, exact=chosen.what == "storm", slow=chosen.slow)
     if chosen.what == "idle":
         print(json.dumps([idle(load, chosen.pid, chosen.first)]))
         return

@@ -71,6 +71,7 @@ async def run(
     windows: int = 1,
     what: str = "tail",
     first: int = 1000,
+    slow: int = 0,
     settle_s: float = 2,
 ) -> list[dict[str, Any]]:
     """What `bench.sse_load` found in each window; the writer's CPU is `write_cpu_s` of all windows together."""
@@ -91,7 +92,7 @@ async def run(
                 "bench.sse_load",
                 *("--port", str(server.port), "--pid", str(server.pid), "--paths", str(paths)),
                 *("--connections", str(connections), "--seconds", str(seconds), "--windows", str(windows)),
-                *("--what", what, "--first", str(first)),
+                *("--what", what, "--first", str(first), "--slow", str(slow)),
             )
             try:
                 for _ in range(2 if what == "idle" else 1):

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from rich.console import Console
 
 from bench import chunks, report
-from bench.figure import Figure, Table, Target, percentile
+from bench.figure import Figure, Series, Table, Target, percentile
 from bench.pictures import png
 from bench.questions import Line, latencies_ms
 from bench.stamps import stamp, stamps
@@ -81,3 +82,20 @@ def test_a_report_holds_every_value_and_says_whether_the_median_meets_the_target
         "target": "≤ 2",
         "met": False,
     }
+
+
+def test_a_figure_with_parts_is_shown_as_one_table_each() -> None:
+    async def run(_: bool) -> list[Series]:
+        return []
+
+    idle, storm = Table("memory"), Table("storm")
+    idle.add("a reader", "KiB", 3)
+    storm.add("a reader", "ms", 4)
+    told = io.StringIO()
+    figure = Figure("readers", "From here to there.", run)
+    report.show(Console(file=told, width=80), figure, [*idle.series(), *storm.series()])
+    assert [line.strip() for line in told.getvalue().splitlines() if "runs)" in line] == [
+        "readers: memory (1 runs)",
+        "readers: storm (1 runs)",
+    ]
+    assert told.getvalue().count("From here to there.") == 1
