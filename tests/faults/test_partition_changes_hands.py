@@ -22,7 +22,7 @@ async def test_a_runner_that_is_fenced_while_its_group_still_gives_it_the_partit
     """As happens when a member of the last generation starts its writer late."""
     with process("runner", runner_settings) as runner:
         turn = await log.start_turn(ENDLESS)
-        await log.wait_for(turn.conversation_id, lambda seen: bool(of_type(seen, TextAppended)), "some text")
+        await log.one_of(turn.conversation_id, TextAppended)
         late = PartitionWriter(
             runner_settings, partition_for(turn.conversation_id, PARTITIONS), on_lost=lambda _: None
         )

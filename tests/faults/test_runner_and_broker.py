@@ -99,9 +99,7 @@ async def test_the_answers_go_on_when_the_broker_was(
             quiet = await log.start_turn(BRIEF, LONG)
             turns = [await log.start_turn(LONG, BRIEF, PAINTER) for _ in range(4)]
             for turn in turns:
-                await log.wait_for(
-                    turn.conversation_id, lambda seen: bool(of_type(seen, TextAppended)), "some text"
-                )
+                await log.one_of(turn.conversation_id, TextAppended)
         before = await observe(servers, prefix)
         await _disturb(broker, how)
         async with open_log(settings) as log:
@@ -128,9 +126,7 @@ async def test_a_silent_broker_stops_the_reading_of_the_sockets(
     with process("runner", settings, TEXT_COALESCE_MS="0", RESPONSE_MAX_TEXT_KB="65536") as runner:
         async with open_log(settings) as log:
             turn = await log.start_turn(flood, flood)
-            await log.wait_for(
-                turn.conversation_id, lambda seen: bool(of_type(seen, TextAppended)), "some text"
-            )
+            await log.one_of(turn.conversation_id, TextAppended)
         pid = _pid(broker)
         assert pid is not None
         os.kill(pid, signal.SIGSTOP)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import re
@@ -13,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from polylogue.infra.settings import Settings
+from tests.support.child import output_of
 from tests.support.processes import Simulator
 from tests.support.whole_system import WAIT_S, System, running
 
@@ -89,19 +89,4 @@ def _here(system: System, text: str) -> str:
 
 async def _run(command: list[str], folder: Path) -> str:
     environment = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
-    process = await asyncio.create_subprocess_exec(
-        *command,
-        cwd=folder,
-        env=environment,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    try:
-        async with asyncio.timeout(WAIT_S):
-            told, wrong = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    assert process.returncode == 0, wrong.decode()[-2000:] + told.decode()[-500:]
-    return told.decode()
+    return await output_of(*command, cwd=folder, environment=environment, within_s=WAIT_S)

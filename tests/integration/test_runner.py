@@ -116,13 +116,9 @@ async def test_a_cancel_closes_the_upstream_connection_and_keeps_the_text(
 ) -> None:
     aborted = gateway.stats()["aborted"]
     turn = await served.log.start_turn("sim/slow:tokens=2000:pace=50ms")
-    await served.log.wait_for(
-        turn.conversation_id, lambda seen: bool(of_type(seen, TextAppended)), "some text"
-    )
+    await served.log.one_of(turn.conversation_id, TextAppended)
     await served.log.cancel(turn)
-    events = await served.log.wait_for(
-        turn.conversation_id, lambda seen: bool(of_type(seen, *ENDS)), "the end"
-    )
+    events = await served.log.one_of(turn.conversation_id, *ENDS)
     wait_until(lambda: gateway.stats()["aborted"] == aborted + 1, "the gateway sees the connection closed")
     assert of_type(events, ResponseCancelled)
     assert of_type(events, TextAppended)
@@ -131,7 +127,7 @@ async def test_a_cancel_closes_the_upstream_connection_and_keeps_the_text(
 async def test_a_command_sent_twice_starts_one_turn(served: Served) -> None:
     turn = await served.log.start_turn("sim/text")
     await served.log.command(turn)
-    await served.log.wait_for(turn.conversation_id, lambda seen: bool(of_type(seen, *ENDS)), "the end")
+    await served.log.one_of(turn.conversation_id, *ENDS)
     other = await served.log.start_turn("sim/text", conversation=turn.conversation_id)
     events = await served.log.wait_for(
         turn.conversation_id, lambda seen: len(of_type(seen, *ENDS)) == 2, "the end of the next turn"
@@ -157,9 +153,7 @@ async def test_garbage_goes_to_the_dead_letters_and_the_next_command_is_served(
     place = _partition(turn_first.conversation_id)
     offset = await log.send(COMMANDS, b"\x00 no command", key="k", partition=place)
     with process("runner", runner_settings):
-        await log.wait_for(
-            turn_first.conversation_id, lambda seen: bool(of_type(seen, *ENDS)), "the first end"
-        )
+        await log.one_of(turn_first.conversation_id, *ENDS)
         turn = await log.start_turn("sim/text", conversation=turn_first.conversation_id)
         await log.wait_for(
             turn.conversation_id, lambda seen: len(of_type(seen, *ENDS)) == 2, "the end of the next one"
@@ -176,7 +170,7 @@ async def test_garbage_goes_to_the_dead_letters_and_the_next_command_is_served(
 async def test_a_killed_runner_leaves_no_response_without_an_end(runner_settings: Settings, log: Log) -> None:
     with process("runner", runner_settings) as dying:
         turn = await log.start_turn("sim/slow:pace=50ms:tokens=2000", "sim/text:delay=60s")
-        await log.wait_for(turn.conversation_id, lambda seen: bool(of_type(seen, TextAppended)), "some text")
+        await log.one_of(turn.conversation_id, TextAppended)
         dying.kill()
         before = len(of_type(await log.visible(turn.conversation_id), TextAppended))
     with process("runner", runner_settings):
@@ -216,17 +210,15 @@ async def test_a_runner_paused_beyond_its_session_is_fenced_and_writes_nothing_m
 ) -> None:
     with process("runner", runner_settings) as zombie:
         turn = await log.start_turn("sim/slow:pace=20ms:tokens=5000")
-        await log.wait_for(turn.conversation_id, lambda seen: bool(of_type(seen, TextAppended)), "some text")
+        await log.one_of(turn.conversation_id, TextAppended)
         zombie.signal(signal.SIGSTOP)
         with process("runner", runner_settings):
-            await log.wait_for(
-                turn.conversation_id, lambda seen: bool(of_type(seen, *ENDS)), "the successor ends it"
-            )
+            await log.one_of(turn.conversation_id, *ENDS)
             at_end = len(await log.events(turn.conversation_id))
             zombie.signal(signal.SIGCONT)
             wait_until(lambda: "partition_lost" in zombie.text(), "the zombie notices")
             other = await log.start_turn("sim/text")
-            await log.wait_for(other.conversation_id, lambda seen: bool(of_type(seen, *ENDS)), "others go on")
+            await log.one_of(other.conversation_id, *ENDS)
         events = await log.events(turn.conversation_id)
     assert len(events) == at_end
     assert len(of_type(events, *ENDS)) == 1
@@ -237,7 +229,7 @@ async def test_a_stopped_runner_ends_its_responses_as_interrupted_and_leaves_the
 ) -> None:
     with process("runner", runner_settings) as stopping:
         turn = await log.start_turn("sim/slow:pace=50ms:tokens=5000")
-        await log.wait_for(turn.conversation_id, lambda seen: bool(of_type(seen, TextAppended)), "some text")
+        await log.one_of(turn.conversation_id, TextAppended)
         assert stopping.stop() == 0
     events = await log.visible(turn.conversation_id)
     (end,) = of_type(events, *ENDS)
@@ -246,9 +238,7 @@ async def test_a_stopped_runner_ends_its_responses_as_interrupted_and_leaves_the
     with process("runner", runner_settings):
         # A member that had not left would hold its partitions for the whole session time-out.
         other = await log.start_turn("sim/text")
-        await log.wait_for(
-            other.conversation_id, lambda seen: bool(of_type(seen, *ENDS)), "the next one", within_s=5
-        )
+        await log.one_of(other.conversation_id, *ENDS, within_s=5)
 
 
 async def test_a_turn_that_reaches_its_cost_cap_is_stopped_and_keeps_its_text(served: Served) -> None:
@@ -282,9 +272,7 @@ async def test_a_naming_model_gives_the_conversation_a_better_title(
 ) -> None:
     with process("runner", runner_settings, TITLE_MODEL="sim/text:tokens=4:pace=0"):
         turn = await log.start_turn("sim/text:tokens=5:pace=0", prompt="Draw a circle")
-        events = await log.wait_for(
-            turn.conversation_id, lambda seen: bool(of_type(seen, ConversationRenamed)), "the better name"
-        )
+        events = await log.one_of(turn.conversation_id, ConversationRenamed)
     (started,) = of_type(events, ConversationStarted)
     (renamed,) = of_type(events, ConversationRenamed)
     assert started.data.title == "Draw a circle"
@@ -301,16 +289,14 @@ async def test_a_breakout_begins_a_conversation_that_names_its_parent(served: Se
     await served.log.command(command)
     await served.log.wait_for(command.conversation_id, lambda seen: len(seen) == 1, "the conversation")
     turn = await served.log.start_turn("sim/text", conversation=command.conversation_id)
-    events = await served.log.wait_for(
-        turn.conversation_id, lambda seen: bool(of_type(seen, ResponseCompleted)), "its first turn"
-    )
+    events = await served.log.one_of(turn.conversation_id, ResponseCompleted)
     started = of_type(events, ConversationStarted)
     assert started[0].data == ConversationStarted(title="Only one", parent=parent)
 
 
 async def test_a_further_round_of_a_turn_has_an_end_of_its_own(served: Served) -> None:
     turn = await served.log.start_turn("sim/text")
-    await served.log.wait_for(turn.conversation_id, lambda seen: bool(of_type(seen, *ENDS)), "the first end")
+    await served.log.one_of(turn.conversation_id, *ENDS)
     added = msgspec.structs.replace(
         turn.data,
         round=2,
@@ -340,13 +326,9 @@ async def test_a_history_in_an_object_is_read_and_a_missing_one_ends_the_turn_wi
     await served.log.command(
         msgspec.structs.replace(found, data=msgspec.structs.replace(found.data, history_key=key))
     )
-    events = await served.log.wait_for(
-        found.conversation_id, lambda seen: bool(of_type(seen, *ENDS)), "an end"
-    )
+    events = await served.log.one_of(found.conversation_id, *ENDS)
     (end,) = of_type(
-        await served.log.wait_for(
-            turn.conversation_id, lambda seen: bool(of_type(seen, *ENDS)), "the other end", within_s=60
-        ),
+        await served.log.one_of(turn.conversation_id, *ENDS, within_s=60),
         *ENDS,
     )
     assert of_type(events, ResponseCompleted)
@@ -360,14 +342,10 @@ async def test_a_film_that_was_ordered_is_polled_on_by_the_successor_and_not_ord
     quick = {"VIDEO_POLL_INTERVAL_S": "0.2"}
     with process("runner", runner_settings, **quick) as dying:
         turn = await log.start_turn("sim/director:delay=8s")
-        await log.wait_for(
-            turn.conversation_id, lambda seen: bool(of_type(seen, MediaJobStarted)), "the order"
-        )
+        await log.one_of(turn.conversation_id, MediaJobStarted)
         dying.kill()
     with process("runner", runner_settings, **quick):
-        events = await log.wait_for(
-            turn.conversation_id, lambda seen: bool(of_type(seen, *ENDS)), "the end", within_s=60
-        )
+        events = await log.one_of(turn.conversation_id, *ENDS, within_s=60)
     assert gateway.stats()["jobs_ordered"] == ordered + 1
     (job,), (film,) = of_type(events, MediaJobStarted), of_type(events, MediaProduced)
     assert film.data.claim.media_id == job.data.media_id
@@ -379,13 +357,9 @@ async def test_a_film_that_was_ordered_is_polled_on_by_the_successor_and_not_ord
 
 async def test_a_film_that_is_stopped_leaves_no_place_that_waits_for_ever(served: Served) -> None:
     turn = await served.log.start_turn("sim/director:delay=60s")
-    await served.log.wait_for(
-        turn.conversation_id, lambda seen: bool(of_type(seen, MediaJobStarted)), "the order"
-    )
+    await served.log.one_of(turn.conversation_id, MediaJobStarted)
     await served.log.cancel(turn)
-    events = await served.log.wait_for(
-        turn.conversation_id, lambda seen: bool(of_type(seen, *ENDS)), "the end"
-    )
+    events = await served.log.one_of(turn.conversation_id, *ENDS)
     (refused,) = of_type(events, MediaRefused)
     assert refused.data.media_id == of_type(events, MediaJobStarted)[0].data.media_id
     assert of_type(events, ResponseCancelled)
@@ -394,7 +368,7 @@ async def test_a_film_that_is_stopped_leaves_no_place_that_waits_for_ever(served
 async def test_media_switched_off_leave_the_text_unharmed(runner_settings: Settings, log: Log) -> None:
     with process("runner", runner_settings, ENABLE_MEDIA_RESPONSES="false"):
         turn = await log.start_turn("sim/painter")
-        events = await log.wait_for(turn.conversation_id, lambda seen: bool(of_type(seen, *ENDS)), "the end")
+        events = await log.one_of(turn.conversation_id, *ENDS)
     assert of_type(events, ResponseCompleted)
     assert of_type(events, TextAppended)
     assert not of_type(events, MediaProduced)

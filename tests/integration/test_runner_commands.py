@@ -52,21 +52,11 @@ def medium(turn: Command, media_id: str = "m1") -> MediumRef:
 
 
 async def answered(log: Log, turn: Command) -> list[Event]:
-    return await log.wait_for(
-        turn.conversation_id,
-        lambda seen: bool(of_type(seen, ResponseCompleted)),
-        "an answer",
-        within_s=WAIT_S,
-    )
+    return await log.one_of(turn.conversation_id, ResponseCompleted, within_s=WAIT_S)
 
 
 async def ended(log: Log, turn: Command) -> list[Event]:
-    return await log.wait_for(
-        turn.conversation_id,
-        lambda seen: bool(of_type(seen, ConversationDeleted)),
-        "the end",
-        within_s=WAIT_S,
-    )
+    return await log.one_of(turn.conversation_id, ConversationDeleted, within_s=WAIT_S)
 
 
 async def changes(log: Log, turn: Command, rounds: int) -> list[object]:
@@ -120,7 +110,7 @@ async def test_deleting_cancels_what_runs_ends_the_conversation_and_asks_for_its
     aborted = gateway.stats()["aborted"]
     with process("runner", runner_settings):
         turn = await log.start_turn("sim/slow:tokens=2000:pace=50ms", "sim/text:delay=60s")
-        await log.wait_for(turn.conversation_id, lambda seen: bool(of_type(seen, TextAppended)), "some text")
+        await log.one_of(turn.conversation_id, TextAppended)
         deletion = DeleteConversation(media=(medium(turn),), turn_ids=(turn.turn_id,))
         command = await log.tell(deletion, turn.conversation_id)
         late = await log.start_turn("sim/text:pace=1ms", conversation=turn.conversation_id)
@@ -181,7 +171,7 @@ async def test_a_death_while_deleting_leaves_one_end_and_at_least_one_request(
 ) -> None:
     with process("runner", runner_settings, **{VARIABLE: point}) as doomed:
         turn = await log.start_turn("sim/slow:tokens=2000:pace=50ms")
-        await log.wait_for(turn.conversation_id, lambda seen: bool(of_type(seen, TextAppended)), "some text")
+        await log.one_of(turn.conversation_id, TextAppended)
         await log.tell(DeleteConversation(media=(medium(turn),)), turn.conversation_id)
         wait_until(lambda: doomed.child.poll() is not None, "it dies", within_s=WAIT_S)
         assert doomed.child.returncode == -signal.SIGKILL

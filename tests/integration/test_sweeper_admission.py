@@ -39,9 +39,7 @@ async def until(condition: Callable[[], object]) -> None:
 
 async def answer(log: Log, model: str) -> list[Event]:
     turn = await log.start_turn(model)
-    return await log.wait_for(
-        turn.conversation_id, lambda seen: bool(of_type(seen, ResponseCompleted)), "its end"
-    )
+    return await log.one_of(turn.conversation_id, ResponseCompleted)
 
 
 async def test_a_pause_reaches_runners_that_run_and_those_that_start_later(

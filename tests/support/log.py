@@ -109,6 +109,13 @@ class Log:
                 raise TimeoutError(f"not within {within_s:g} s: {what}; seen: {seen}")
             await asyncio.sleep(0.05)
 
+    async def one_of(self, conversation_id: str, *kinds: type[Payload], within_s: float = 30) -> list[Event]:
+        """The visible events as soon as one of them is of these kinds."""
+        what = " or ".join(kind.__name__ for kind in kinds)
+        return await self.wait_for(
+            conversation_id, lambda seen: bool(of_type(seen, *kinds)), what, within_s=within_s
+        )
+
     async def _placed(self, conversation_id: str) -> list[tuple[int, Event]]:
         partition = partition_for(conversation_id, PARTITIONS)
         place = TopicPartition(topic_name(self.settings, CONVERSATION_EVENTS), partition)

@@ -17,7 +17,6 @@ from aiokafka import AIOKafkaProducer
 from polylogue.infra.kafka import idempotent_producer, partition_for
 from polylogue.infra.settings import Settings
 from polylogue.infra.topics import CONVERSATION_EVENTS, MEDIA_REQUESTS, MEDIA_SEGMENTS, topic_name
-from polylogue.media.keys import object_key
 from polylogue.schemas.base import Payload
 from polylogue.schemas.claims import MediaClaim, MediumRef, SegmentRange, StoreMedia
 from polylogue.schemas.clock import now_ms, rfc3339
@@ -30,6 +29,7 @@ from polylogue.schemas.events import (
     ResponseSlot,
     ResponseStarted,
 )
+from tests.support.claims import claim_of
 
 SEGMENT_BYTES = 512 * 1024
 PARTITIONS = 3
@@ -97,20 +97,14 @@ class Runner:
         media_id = secrets.token_hex(16)
         conversation_id = conversation_id or secrets.token_hex(16)
         turn_id = secrets.token_hex(16)
-        answer_partition = partition_for(conversation_id, PARTITIONS)
-        key = object_key("image", conversation_id, MODEL, "20260102", media_id, "png")
-        claim = MediaClaim(
-            media_id=media_id,
-            media_type="image",
+        claim = claim_of(
+            media_id,
             conversation_id=conversation_id,
             turn_id=turn_id,
             response_id=f"{turn_id}-1",
             owner_id=OWNER,
             model=MODEL,
-            key=key,
-            format="png",
-            content_type="image/png",
-            answer_partition=answer_partition,
+            answer_partition=partition_for(conversation_id, PARTITIONS),
             segments=msgspec.structs.replace(await self.write_segments(media_id, data), **(announced or {})),
         )
         claim = msgspec.structs.replace(claim, **changes)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from pathlib import Path
+
+from tests.support.child import output_of
 
 FOLDER = Path(__file__).parents[1] / "packages"
 RUN_S = 180.0
@@ -18,22 +19,9 @@ def installed() -> Path:
 
 async def run_node_tests(*names: str, **environment: str) -> None:
     """Files side by side. Fails with what Node says where one of the tests fails."""
-    folder = installed()
-    child = await asyncio.create_subprocess_exec(
-        "node",
-        "--test",
-        "--test-reporter=spec",
-        *names,
-        cwd=folder,
-        env={"PATH": os.environ["PATH"]} | environment,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
+    await output_of(
+        *("node", "--test", "--test-reporter=spec", *names),
+        cwd=installed(),
+        environment={"PATH": os.environ["PATH"]} | environment,
+        within_s=RUN_S,
     )
-    try:
-        async with asyncio.timeout(RUN_S):
-            output, _ = await child.communicate()
-    finally:
-        if child.returncode is None:
-            child.kill()
-            await child.wait()
-    assert child.returncode == 0, output.decode(errors="replace")

@@ -14,11 +14,11 @@ from polylogue.infra.settings import Settings
 from polylogue.infra.topics import COMMANDS, CONVERSATION_EVENTS, topic_name
 from polylogue.schemas import events
 from polylogue.schemas.base import Payload
-from polylogue.schemas.claims import MediaClaim, SegmentRange
 from polylogue.schemas.clock import rfc3339
 from polylogue.schemas.codec import command_codec, event_codec
 from polylogue.schemas.commands import StartTurn
 from polylogue.schemas.envelope import Command, Event
+from tests.support.claims import claim_of, one_record
 
 AT_MS = 1_790_000_000_000
 
@@ -62,21 +62,13 @@ class Script:
         yield self.said(response_id, events.ResponseCompleted(finish_reason="stop", cost_usd_micros=1500))
 
     def produced(self, response_id: str, media_id: str) -> Event:
-        claim = MediaClaim(
-            media_id=media_id,
-            media_type="image",
+        claim = claim_of(
+            media_id,
             conversation_id=self.command.conversation_id,
             turn_id=self.command.turn_id,
             response_id=response_id,
             owner_id=self.command.owner_id,
-            model="sim/painter",
-            key=f"media/image/{self.command.conversation_id}/sim%2Fpainter/20260101_{media_id}.png",
-            format="png",
-            content_type="image/png",
-            answer_partition=0,
-            segments=SegmentRange(
-                partition=0, first_offset=0, last_offset=0, count=1, size_bytes=7, sha256="0" * 64
-            ),
+            segments=one_record(),
         )
         return self.said(response_id, events.MediaProduced(claim=claim))
 

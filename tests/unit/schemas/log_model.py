@@ -36,6 +36,7 @@ from polylogue.schemas.events import (
     ResponseStarted,
     TextAppended,
 )
+from tests.support.claims import claim_of
 
 STARTED_MS = 1_790_000_000_000
 
@@ -307,18 +308,8 @@ class Writer:
 
 
 def claim(medium: Medium) -> MediaClaim:
-    return MediaClaim(
-        media_id=medium.media_id,
-        media_type="image",
-        conversation_id="c",
-        turn_id=medium.turn_id,
-        response_id=medium.response_id,
-        owner_id="o",
-        model="m",
-        key="k",
-        format="png",
-        content_type="image/png",
-        answer_partition=0,
+    return claim_of(
+        medium.media_id, conversation_id="c", turn_id=medium.turn_id, response_id=medium.response_id
     )
 
 

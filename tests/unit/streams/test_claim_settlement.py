@@ -27,27 +27,12 @@ from polylogue.streams.claim_settlement import ClaimSettlement
 from polylogue.streams.media_outcomes import work_event, work_usage
 from polylogue.streams.media_work import Settled, Work, work_of
 from polylogue.streams.segment_reader import Gone, Spooled
+from tests.support.claims import claim_of, one_record
 
 PNG = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR" + struct.pack(">II", 40, 30) + bytes(100)
 SHA256 = hashlib.sha256(PNG).hexdigest()
 SETTINGS = load_settings(_env_file=None, media_max_size_mb=1, s3_endpoint_url="http://127.0.0.1:1")
-CLAIM = MediaClaim(
-    media_id="m1",
-    media_type="image",
-    conversation_id="c1",
-    turn_id="t1",
-    response_id="t1-1",
-    owner_id="local",
-    model="sim/painter",
-    key="media/image/c1/sim%2Fpainter/20260102_m1.png",
-    format="png",
-    content_type="image/png",
-    answer_partition=0,
-    segments=SegmentRange(
-        partition=0, first_offset=0, last_offset=0, count=1, size_bytes=len(PNG), sha256=SHA256
-    ),
-    cost_usd_micros=7,
-)
+CLAIM = claim_of("m1", segments=one_record(len(PNG), SHA256), cost_usd_micros=7)
 
 
 @dataclass
@@ -176,7 +161,7 @@ async def settled(  # noqa: PLR0917 (the parts of an agent)
     return await settlement.settle(work_of(Request(request_id="r", data=work), work))
 
 
-def claim_of(data: bytes, **changes: Any) -> MediaClaim:
+def claim_to(data: bytes, **changes: Any) -> MediaClaim:
     segments = msgspec.structs.replace(
         CLAIM.segments, size_bytes=len(data), sha256=hashlib.sha256(data).hexdigest()
     )
@@ -240,7 +225,7 @@ async def test_where_nothing_is_going_to_be_stored_nothing_is_told(
 
 async def test_a_refused_file_is_not_told_as_accepted() -> None:
     told: list[MediaValidated] = []
-    work = StoreMedia(claim=claim_of(b"<svg/>"), produced_at_ms=now_ms())
+    work = StoreMedia(claim=claim_to(b"<svg/>"), produced_at_ms=now_ms())
     done = await settled(work, reader=Reader(data=b"<svg/>"), accepted=lambda _, facts: told.append(facts))
     with closing(done):
         assert (type(done.outcome).__name__, told) == ("MediaRejected", [])
@@ -273,9 +258,9 @@ async def test_another_object_under_the_key_stays_and_the_medium_fails(store: St
         (CLAIM, Reader(data=PNG[:9], complete=False), "MediaFailed", "missing_segments"),
         (CLAIM, Reader(gone=Gone("expired")), "MediaFailed", "expired"),
         (CLAIM, Reader(gone=Gone("missing_segments")), "MediaFailed", "missing_segments"),
-        (claim_of(b"<svg/>"), Reader(data=b"<svg/>"), "MediaRejected", "unsupported_type"),
-        (claim_of(b""), Reader(), "MediaRejected", "empty"),
-        (claim_of(bytes(1024 * 1024 + 1)), Reader(), "MediaRejected", "too_large"),
+        (claim_to(b"<svg/>"), Reader(data=b"<svg/>"), "MediaRejected", "unsupported_type"),
+        (claim_to(b""), Reader(), "MediaRejected", "empty"),
+        (claim_to(bytes(1024 * 1024 + 1)), Reader(), "MediaRejected", "too_large"),
         (msgspec.structs.replace(CLAIM, segments=None), Reader(), "MediaFailed", "internal"),
         (CLAIM, Reader(error=ZeroDivisionError()), "MediaFailed", "internal"),
     ],

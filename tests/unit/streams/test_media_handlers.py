@@ -20,7 +20,6 @@ from polylogue.schemas.claims import (
     DeleteConversationMedia,
     DeleteMedia,
     ExpireMedia,
-    MediaClaim,
     MediumRef,
     RetryMedia,
     StoreMedia,
@@ -37,22 +36,11 @@ from polylogue.streams.media_renditions import MediaRenditions
 from polylogue.streams.media_requests import MediaRequests
 from polylogue.streams.media_storing import MediaStoring
 from polylogue.streams.media_work import Afterwards, Settled, Work
+from tests.support.claims import claim_of
 
 SETTINGS = load_settings(_env_file=None, kafka_topic_prefix="t-")
-STEM = "media/image/c1/sim%2Fpainter/20260102_a1"
-CLAIM = MediaClaim(
-    media_id="a1",
-    media_type="image",
-    conversation_id="c1",
-    turn_id="t1",
-    response_id="t1-1",
-    owner_id="local",
-    model="sim/painter",
-    key=f"{STEM}.png",
-    format="png",
-    content_type="image/png",
-    answer_partition=3,
-)
+CLAIM = claim_of("a1", answer_partition=3)
+STEM = CLAIM.key.removesuffix(".png")
 MEDIUM = MediumRef(
     media_id="a1",
     media_type="image",

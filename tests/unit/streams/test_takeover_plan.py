@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from polylogue.schemas.base import Payload
-from polylogue.schemas.claims import MediaClaim, SegmentRange
+from polylogue.schemas.claims import MediaClaim
 from polylogue.schemas.clock import rfc3339
 from polylogue.schemas.commands import CancelTurn, DeleteConversation
 from polylogue.schemas.envelope import Command, Event
@@ -26,6 +26,7 @@ from polylogue.schemas.events import (
     TextAppended,
 )
 from polylogue.streams.takeover_plan import PlacedCommand, PlacedEvent, plan_takeover
+from tests.support.claims import claim_of, one_record
 from tests.support.log import start_turn
 
 AT_MS = 1_700_000_000_000
@@ -89,21 +90,14 @@ class Scene:
 
 
 def claim(media_id: str, scene: Scene) -> MediaClaim:
-    return MediaClaim(
-        media_id=media_id,
-        media_type="image",
-        conversation_id=scene.start.conversation_id,
-        turn_id=scene.start.turn_id,
+    start = scene.start
+    return claim_of(
+        media_id,
+        conversation_id=start.conversation_id,
+        turn_id=start.turn_id,
         response_id=scene.first,
-        owner_id="local",
         model="a",
-        key=f"media/image/c/a/20260101_{media_id}.png",
-        format="png",
-        content_type="image/png",
-        answer_partition=0,
-        segments=SegmentRange(
-            partition=0, first_offset=0, last_offset=0, count=1, size_bytes=1, sha256="0" * 64
-        ),
+        segments=one_record(),
     )
 
 
