@@ -50,6 +50,7 @@ async def complete(request: web.Request) -> web.StreamResponse:
     await response.prepare(request)
     await response.write(chunks.PROCESSING)
     if whole:
+        await asyncio.sleep(options.get("think_ms", 0) / 1000)
         await response.write(whole)
         await _until_written(request)
         # Behind the picture: its last byte left before this.

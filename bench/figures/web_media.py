@@ -18,6 +18,8 @@ SIZES_MB = (0.1, 1, 5)
 WANTED_MS = Target(1000)
 WANTED_OWN_MS = Target(100)
 PATIENCE_MS = 60_000
+# No model paints in no time: by then the page has long drawn the turn that it asks for.
+THINK_MS = 1_000
 
 # Reads every stream beside the page, and notes when a `media` frame has come and when its picture can be painted, in
 # whichever size the page shows: every address of a medium holds its id.
@@ -109,7 +111,7 @@ async def _shown(context: BrowserContext, size: int) -> dict[str, Any]:
     await page.add_init_script(f"({WATCH})()")
     await page.add_init_script(f"localStorage.setItem('polylogue:models', '[\"{PICTURE}\"]')")
     await page.goto("/")
-    await page.get_by_role("textbox", name="Prompt", exact=True).fill(f"size={size}")
+    await page.get_by_role("textbox", name="Prompt", exact=True).fill(f"size={size} think_ms={THINK_MS}")
     await page.get_by_role("button", name=re.compile("^Ask")).click()
     told = await page.wait_for_function(SEEN, timeout=PATIENCE_MS)
     seen: dict[str, Any] = await told.json_value()
@@ -120,6 +122,7 @@ FIGURE = Figure(
     "web_media",
     "In Chromium without a GPU, from the arrival of the `media` frame in the page to the first task after the paint of "
     "the frame that holds the decoded picture (PNG of noise, which packs worst). Loading the file is the browser's own "
-    "measure of its request; the rest, which is ours, is drawing the tile, decoding and painting.",
+    "measure of its request; the rest, which is ours, is drawing the tile, decoding and painting. The model takes a second, "
+    "so that the page has drawn the turn by then.",
     run,
 )
