@@ -102,8 +102,7 @@ class LogReaders:
                     raise
             try:
                 yield reader
-            except BaseException:
-                # Whatever went wrong: the next one begins with a reader of its own.
+            except BaseException:  # whatever went wrong, the next one begins with a reader of its own
                 await reader.stop()
                 raise
             _rest(reader)

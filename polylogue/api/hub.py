@@ -4,28 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
-from polylogue.api.channel import Channel, Record, Reduction, Skipped
+from polylogue.api.channel import Channel, Record, Skipped
 from polylogue.api.cursor import Cursor
 from polylogue.api.framing import UrlFor
 from polylogue.api.live import LiveStreams
-from polylogue.api.owner_feed import OwnerFeed, unfinished_start
-from polylogue.api.owners import Owners, owner_of
+from polylogue.api.owner_feed import OwnerFeed
+from polylogue.api.owners import Owners
+from polylogue.api.past import Past, ReadRange
 from polylogue.api.snapshot import Contents, Told, running, standing_at
 from polylogue.api.window import Encoded
 
 REACH_S = 5.0  # the tail is a few milliseconds behind the log; more means that it stands still
 IDLE_S = 60.0  # how long a conversation without subscribers keeps its window for those who come back
-
-
-class ReadRange(Protocol):
-    """Reads the records of one key, or of all, in a range of offsets of `conversation-events`."""
-
-    def __call__(
-        self, partition: int, key: bytes | None, start: int, stop: int
-    ) -> AsyncIterator[Sequence[Record]]: ...
 
 
 class NotReadyError(Exception):
@@ -39,15 +32,6 @@ class LogTruncatedError(Exception):
         super().__init__("What the cursor points at is no longer kept.")
         self.partition = partition
         self.earliest = earliest
-
-
-class Shown(NamedTuple):
-    """What a record of the past came to, and where what is unfinished after it began."""
-
-    offset: int
-    conversation_id: str
-    frames: list[Encoded]
-    unfinished: int | None
 
 
 async def _nowhere(_owner: str, _conversation_id: str) -> int | None:
@@ -75,7 +59,7 @@ class Hub:
         self.stopping = False
         self._channels: dict[bytes, Channel] = {}
         self._awaited: dict[asyncio.Future[None], tuple[int, int]] = {}
-        self._read, self._url_for, self._skipped, self._caught_up = read, url_for, skipped, caught_up
+        self.past = Past(self.log_ids, read=read, url_for=url_for, skipped=skipped, caught_up=caught_up)
         self._clock, self._delivered = clock, delivered
         self.live = LiveStreams(clock, cut=cut)
         self.owners = Owners(clock)
@@ -87,7 +71,9 @@ class Hub:
 
     def begin(self, log_ids: dict[int, str], positions: dict[int, int]) -> None:
         """The tail stands at `positions`, and brings everything from there."""
-        self.log_ids, self.positions = dict(log_ids), dict(positions)
+        self.log_ids.clear()  # the past knows the same ones
+        self.log_ids.update(log_ids)
+        self.positions = dict(positions)
 
     def position(self, partition: int) -> int:
         """Raises NotReadyError."""
@@ -169,7 +155,8 @@ class Hub:
         """The frames from `start` to before `stop`; readers who ask for the same at once share one read."""
         running = channel.backfills.get((start, stop))
         if running is None:
-            running = asyncio.create_task(self._frames(channel, start, stop))
+            key = channel.conversation_id.encode()
+            running = asyncio.create_task(self.past.frames(channel.partition, key, start, stop))
             channel.backfills[start, stop] = running
             running.add_done_callback(lambda _: channel.backfills.pop((start, stop), None))
             running.add_done_callback(_look_at)
@@ -183,14 +170,13 @@ class Hub:
         at, sequence = self._standing(channel), channel.window.end
         if not channel.contents.lost:
             return at, running(channel.contents, channel.state), sequence
-        self._caught_up()
-        reduction = self._reduction(channel.partition, Contents(most_bytes=None))
+        again = self.past.reduction(channel.partition, Contents(most_bytes=None))
         key = channel.conversation_id.encode()
-        async for records in self._read(channel.partition, key, at.start, at.offset + 1):
+        async for records in self.past.records(channel.partition, key, at.start, at.offset + 1):
             for record in records:
-                reduction.frames(record)
-        assert reduction.contents is not None
-        return at, running(reduction.contents, reduction.state), sequence
+                again.frames(record)
+        assert again.contents is not None
+        return at, running(again.contents, again.state), sequence
 
     def _standing(self, channel: Channel) -> Cursor:
         log_id = self.log_ids[channel.partition]
@@ -200,20 +186,6 @@ class Hub:
         """The row of an owner's frames from where the tail stands now. Raises NotReadyError."""
         self.position(0)
         return self.owners.open(owner, self.positions, self.log_ids)
-
-    async def owned(self, owner: str, partition: int, start: int, stop: int) -> AsyncIterator[Shown]:
-        """What was seen of the owner's conversations from `start` to before `stop`, record by record."""
-        self._caught_up()
-        reductions: dict[bytes, Reduction] = {}
-        async for records in self._read(partition, None, start, stop):
-            for record in records:
-                if record.key is None or owner_of(record.value) != owner:
-                    continue
-                reduction = reductions.get(record.key)
-                if reduction is None:
-                    reduction = reductions[record.key] = self._reduction(partition)
-                frames = reduction.frames(record)
-                yield Shown(record.offset, record.key.decode(), frames, unfinished_start(reduction.state))
 
     def evict(self) -> None:
         """Forgets the conversations that nobody has watched for a while; window and state go together."""
@@ -253,8 +225,7 @@ class Hub:
             start = await self._locate(owner, channel.conversation_id)
             channel.begin_at(offset if start is None else min(start, offset))
             await self._load(channel, offset)
-        except BaseException:
-            # Its frames will not come, and those behind them must not be shown before: all begin anew.
+        except BaseException:  # cancelled or refused alike: what lies behind must not be shown first
             self._channels.pop(channel.conversation_id.encode(), None)
             self.owners.give_up(owner)
             raise
@@ -275,24 +246,18 @@ class Hub:
         return len(self._channels)
 
     def _add(self, conversation_id: str, partition: int, start: int) -> Channel:
-        channel = Channel(conversation_id, partition, start, self._reduction(partition, Contents()))
+        channel = Channel(conversation_id, partition, start, self.past.reduction(partition, Contents()))
         channel.idle_since = self._clock()
         self._channels[conversation_id.encode()] = channel
         return channel
 
-    def _reduction(self, partition: int, contents: Contents | None = None) -> Reduction:
-        return Reduction(self.log_ids[partition], partition, self._url_for, self._skipped, contents)
-
     async def _load(self, channel: Channel, stop: int) -> None:
         key = channel.conversation_id.encode()
         try:
-            self._caught_up()
-            if channel.start < stop:
-                async for records in self._read(channel.partition, key, channel.start, stop):
-                    for record in records:
-                        channel.apply(record)
-        except BaseException:
-            # Whoever waits is told; the next one who asks begins anew.
+            async for records in self.past.records(channel.partition, key, channel.start, stop):
+                for record in records:
+                    channel.apply(record)
+        except BaseException:  # cancelled or refused alike: whoever waits is told, the next one begins anew
             self._channels.pop(key, None)
             raise
         channel.loading = None
@@ -301,15 +266,6 @@ class Hub:
         if channel.feed is not None:
             self.owners.passed(channel.partition, self.positions[channel.partition])
             self._bring_feed(channel.feed)
-
-    async def _frames(self, channel: Channel, start: int, stop: int) -> list[Encoded]:
-        self._caught_up()
-        reduction = self._reduction(channel.partition)
-        frames: list[Encoded] = []
-        async for records in self._read(channel.partition, channel.conversation_id.encode(), start, stop):
-            for record in records:
-                frames.extend(reduction.frames(record))
-        return frames
 
 
 def _look_at(task: asyncio.Task[Any]) -> None:

@@ -77,7 +77,7 @@ class OwnerReading(WindowReader):
     async def _catch_up(self, partition: int, to: Stand, vector: dict[int, Stand], digest: bytes) -> None:
         since = vector[partition]
         starts = Starts()
-        async for shown in self._hub.owned(self._feed.owner, partition, since.start, to.offset + 1):
+        async for shown in self._hub.past.owned(self._feed.owner, partition, since.start, to.offset + 1):
             before = starts.at(shown.offset)
             starts.changed(shown.conversation_id, shown.offset, shown.unfinished)
             for number, frame in enumerate(shown.frames, start=1):

@@ -41,7 +41,7 @@ class FakeProcess:
         self.hub.begin({0: LOG_ID}, {0: at})
 
     async def _read(
-        self, partition: int, key: bytes, start: int, stop: int
+        self, partition: int, key: bytes | None, start: int, stop: int
     ) -> AsyncIterator[Sequence[Written]]:
         self.reads += 1
         for offset in range(start, stop, 3):
@@ -269,7 +269,7 @@ async def test_a_failed_catch_up_is_told_to_all_who_wait_and_tried_anew_by_the_n
         async for records in working(*place):
             yield records
 
-    process.hub._read = read  # type: ignore[assignment]
+    process.hub.past._read = read  # type: ignore[assignment]
     results = await asyncio.gather(process.subscribe(1), process.subscribe(1), return_exceptions=True)
     assert [type(result) for result in results] == [LogTruncatedError] * 2
     failing = False
