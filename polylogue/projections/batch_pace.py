@@ -15,10 +15,12 @@ class BatchPace:
 
     What a transaction costs is mostly itself, and the states of the conversations it touches. A busy follower that takes
     what is there each time makes many small ones, all followers together as many as the machine can bear, and each
-    of them is late. One that gathers for as long as its last transaction took makes half as many.
+    of them is late. One that gathers for twice as long as its last transaction took makes fewer.
     """
 
-    LONGEST_HOLD_MS = 60
+    # The next fetch begins with the transaction, so that half of the time is left in which others may write.
+    TIMES = 2
+    LONGEST_HOLD_MS = 75  # below the follower's poll, which would come back without records
     HELD_BYTES = 256 * 1024  # some hundreds of records: who has so many before it need not gather any
 
     def __init__(
@@ -34,7 +36,9 @@ class BatchPace:
         self._pace.saw(records)
         if records:
             self._fetcher._fetch_min_bytes = self.HELD_BYTES  # noqa: SLF001
-            self._fetcher._fetch_max_wait_ms = min(self.LONGEST_HOLD_MS, round(took_s * 1000))  # noqa: SLF001
+            self._fetcher._fetch_max_wait_ms = min(  # noqa: SLF001
+                self.LONGEST_HOLD_MS, round(self.TIMES * took_s * 1000)
+            )
         elif self._fetcher._fetch_min_bytes > 1:  # noqa: SLF001
             self._fetcher._fetch_min_bytes = 1  # noqa: SLF001
             self._fetcher._fetch_max_wait_ms = self._busy_ms  # noqa: SLF001
