@@ -29,7 +29,10 @@ from schemathesis.specs.openapi.checks import (
 from polylogue.api import changes
 from polylogue.api.app import create_app
 from polylogue.api.auth.rules import rule_for
+from polylogue.api.principal import ALL_SCOPES
 from polylogue.infra.settings import Settings
+from tests.support.accounts import bearer, key_of, keyed
+from tests.support.api_server import api_server
 from tests.support.processes import Simulator
 from tests.support.whole_system import PAINTER, TEXT, System, running
 
@@ -69,13 +72,24 @@ async def test_every_route_that_is_no_stream_answers_as_the_document_says(
     drawn = _drawn(create_app(prepared).openapi())
     assert len(drawn) > 30
     async with running(prepared, gateway) as system:
-        kept, spare = await _known(system), await _known(system)
-        failures: list[str] = []
-        for operation, cases in drawn:
-            known = spare if operation.method == "delete" else kept
-            url = str(system.one.base_url)
-            failures += await asyncio.to_thread(_failures, operation, cases, known, url)
-        assert not failures, "\n\n".join(["", *failures])
+        await _hold(system, drawn, {})
+        # With a sign-in, and limits that are never reached: the same for whoever may do everything.
+        strict = keyed(system.settings, limit_requests_per_minute=0, limit_address_requests_per_minute=0)
+        headers = bearer(await key_of(strict, "root", *sorted(ALL_SCOPES)))
+        async with api_server(strict) as one:
+            one.timeout = system.one.timeout
+            one.headers.update(headers)
+            await _hold(System(strict, one, one), drawn, headers)
+
+
+async def _hold(system: System, drawn: list[tuple[Operation, list[Case]]], headers: dict[str, str]) -> None:
+    kept, spare = await _known(system), await _known(system)
+    failures: list[str] = []
+    for operation, cases in drawn:
+        known = spare if operation.method == "delete" else kept
+        url = str(system.one.base_url)
+        failures += await asyncio.to_thread(_failures, operation, cases, known, url, headers)
+    assert not failures, "\n\n".join(["", *failures])
 
 
 async def _known(system: System) -> Known:
@@ -133,13 +147,17 @@ def _made(operation: Operation, mode: GenerationMode) -> list[Case]:
     return made
 
 
-def _failures(operation: Operation, cases: list[Case], known: Known, url: str) -> list[str]:
+def _failures(
+    operation: Operation, cases: list[Case], known: Known, url: str, headers: dict[str, str]
+) -> list[str]:
     """The first failure of an operation, in a few lines."""
     for number, case in enumerate(cases):
         if number % 2:
             known.in_place(case)
         try:
-            case.call_and_validate(base_url=url, checks=CHECKS, allow_redirects=False, timeout=30)
+            case.call_and_validate(
+                base_url=url, headers=headers, checks=CHECKS, allow_redirects=False, timeout=30
+            )
         except (FailureGroup, CheckFailed, requests.RequestException) as error:
             told = [str(one) for one in getattr(error, "exceptions", [error])]
             return [f"{operation.method.upper()} {operation.path}\n" + "\n".join(told)[:MOST_TOLD]]
