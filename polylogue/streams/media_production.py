@@ -6,18 +6,14 @@ import asyncio
 import hashlib
 import uuid
 
-from polylogue.infra.crash_points import crash_point
 from polylogue.infra.logs import get_logger
 from polylogue.infra.settings import Settings
-from polylogue.media.keys import object_key
 from polylogue.media.sniff import WAV, MediaKind, sniff
 from polylogue.media.transcode import TranscodeError, transcode
 from polylogue.schemas.base import MediaType
-from polylogue.schemas.claims import MediaClaim, RemoteSource, SegmentRange
-from polylogue.schemas.clock import rfc3339
+from polylogue.schemas.claims import RemoteSource
 from polylogue.schemas.events import (
     MediaJobStarted,
-    MediaProduced,
     MediaRefused,
     RefusalReason,
     ResponseNoted,
@@ -25,6 +21,7 @@ from polylogue.schemas.events import (
 from polylogue.streams.admission import MediaAdmission
 from polylogue.streams.gateway.answer import DISABLED
 from polylogue.streams.gateway.events import JobStarted, MediaBytes, MediaRemote
+from polylogue.streams.media_claims import MediaClaims
 from polylogue.streams.partition_writer import PartitionLostError
 from polylogue.streams.quota_gate import QuotaGate
 from polylogue.streams.response_log import ResponseLog
@@ -62,7 +59,6 @@ class MediaProduction:
         self._admission = admission
         self._outbox = outbox
         self._log = log
-        self._model = model
         self._quota = quota
         self._sound_format = sound_format
         self._job: MediaJobStarted | None = None
@@ -73,7 +69,7 @@ class MediaProduction:
             wanted=self._wanted,
             max_bytes=settings.media_max_size_mb * MIB,
         )
-        self._claims: set[asyncio.Task[None]] = set()
+        self._claims = MediaClaims(outbox, log, model)
         self._seen = SeenPictures(fingerprints)
         self._comparing: asyncio.Task[None] | None = None
 
@@ -84,7 +80,7 @@ class MediaProduction:
     @property
     def claims(self) -> set[asyncio.Task[None]]:
         """Done when Kafka has the claims."""
-        return self._claims
+        return self._claims.sent
 
     @property
     def job_pending(self) -> bool:
@@ -180,7 +176,7 @@ class MediaProduction:
         else:
             segments = await self._outbox.write_segments(media_id, medium.data, medium.sha256)
         # What cannot be recognised is claimed all the same: the agent judges it, and its verdict is an event.
-        self._claim(
+        self._claims.claim(
             media_id,
             media_type,
             extension=kind.format if kind else _EXTENSIONS[media_type],
@@ -214,7 +210,7 @@ class MediaProduction:
         if await self._over_quota(media_id, medium.media_type, UNKNOWN_BYTES, paid=paid):
             return
         extension = _EXTENSIONS[medium.media_type]
-        self._claim(
+        self._claims.claim(
             media_id,
             medium.media_type,
             extension=extension,
@@ -281,45 +277,6 @@ class MediaProduction:
         else:
             return False
         return True
-
-    def _claim(
-        self,
-        media_id: str,
-        media_type: MediaType,
-        *,
-        extension: str,
-        content_type: str,
-        declared_content_type: str | None,
-        segments: SegmentRange | None = None,
-        remote: RemoteSource | None = None,
-    ) -> None:
-        """MediaProduced first, then the claim: whoever finds the first without an outcome sends the second again."""
-        command = self._log.command
-        day = rfc3339()[:10].replace("-", "")
-        claim = MediaClaim(
-            media_id=media_id,
-            media_type=media_type,
-            conversation_id=command.conversation_id,
-            turn_id=command.turn_id,
-            response_id=self._log.response_id,
-            owner_id=command.owner_id,
-            model=self._model,
-            key=object_key(media_type, command.conversation_id, self._model, day, media_id, extension),
-            format=extension,
-            content_type=content_type,
-            declared_content_type=declared_content_type,
-            answer_partition=self._log.writer.partition,
-            segments=segments,
-            remote=remote,
-        )
-        produced = self._log.event(MediaProduced(claim=claim))
-        self._claims.add(asyncio.create_task(self._send_claim(claim, produced), name=f"claim-{media_id}"))
-
-    async def _send_claim(self, claim: MediaClaim, produced: asyncio.Future[int]) -> None:
-        produced_at_ms = await asyncio.shield(produced)
-        crash_point("runner.produced_acknowledged_before_claim")
-        await self._outbox.send_claim(claim, produced_at_ms, self._log.command.traceparent)
-        crash_point("runner.claim_sent")
 
     def _next_media_id(self, begun: Begun | None = None) -> str:
         job, self._job = self._job, None

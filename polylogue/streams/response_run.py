@@ -13,16 +13,13 @@ from polylogue.schemas.base import Payload
 from polylogue.schemas.clock import now_ms
 from polylogue.schemas.commands import StartTurn
 from polylogue.schemas.events import (
-    FailureClass,
     MediaJobStarted,
     ReasoningAppended,
-    ResponseCancelled,
     ResponseCompleted,
     ResponseFailed,
     ResponseNoted,
     ResponseQueued,
     ResponseStarted,
-    Usage,
 )
 from polylogue.streams import runner_metrics as metrics
 from polylogue.streams.chat_request import (
@@ -51,6 +48,7 @@ from polylogue.streams.gateway.events import (
 from polylogue.streams.gateway.request import ChatRequest
 from polylogue.streams.media_production import MediaProduction
 from polylogue.streams.partition_writer import PartitionLostError
+from polylogue.streams.response_account import ResponseAccount
 from polylogue.streams.response_log import ResponseLog
 from polylogue.streams.runner_tools import RunnerTools
 
@@ -91,13 +89,8 @@ class ResponseRun:
         self._resumed_job = job
         if job is not None:
             self._media.resume(job)
-        self._meter = ResponseMeter(turn_meter, info, prompt_characters(start, model))
+        self._account = ResponseAccount(ResponseMeter(turn_meter, info, prompt_characters(start, model)))
         self._turn_meter = turn_meter
-        self._text_bytes = 0
-        self._usage: Usage | None = None
-        self._cost: int | None = None
-        self._began = asyncio.get_running_loop().time()
-        self._first_token_ms: int | None = None
         self._stop_reason: StopReason | None = None
         self._task: asyncio.Task[None] | None = None
         self.ended = False  # its end is on its way to Kafka
@@ -198,7 +191,7 @@ class ResponseRun:
         """Media are switched off and this model makes nothing else: it is not asked, and nothing is paid."""
         made = self._info.output_modalities[0] if self._info else "image"
         self._media.leave_out("video" if made == "video" else "audio" if made == "audio" else "image")
-        return ResponseCompleted(finish_reason="stop", duration_ms=self._elapsed_ms())
+        return ResponseCompleted(finish_reason="stop", duration_ms=self._account.elapsed_ms())
 
     def _queued(self, position: int) -> None:
         self._log.event(ResponseQueued(position=position))
@@ -218,33 +211,32 @@ class ResponseRun:
                             return end
                     await self._log.writer.drain()
         except TimeoutError:
-            return self._failed(
+            return self._account.failed(
                 "timeout", f"The model did not finish within {limit:g} seconds.", retryable=True
             )
         except PartitionLostError:
             return None
         except Exception:  # noqa: BLE001  # whatever a hostile stream provokes ends this response, not its neighbours
             _log.exception("response_crashed", response_id=self._log.response_id, model=self._model)
-            return self._failed("protocol", "The answer could not be processed.", retryable=True)
-        return self._failed("truncated", "The answer ended without saying so.", retryable=True)
+            return self._account.failed("protocol", "The answer could not be processed.", retryable=True)
+        return self._account.failed("truncated", "The answer ended without saying so.", retryable=True)
 
     async def _take(self, event: GatewayEvent) -> Payload | None:
         """Writes one event of the gateway; returns the end of the response where it is that."""
         match event:
             case TextDelta(text):
                 crash_point("runner.text_received")
-                self._saw_text(text)
+                self._account.saw_text(text)
                 self._log.text(text)
                 await crash_point_after("runner.text_appended", self._log.flush)
             case ReasoningDelta(text):
-                self._saw_text(text)
+                self._account.saw_text(text)
                 self._log.text(text, ReasoningAppended)
             case MediaBytes():
-                self._saw_token()
-                self._meter.picture()
+                self._account.saw_picture()
                 await self._media.produce(event)
             case MediaRemote():
-                self._saw_token()
+                self._account.saw_token()
                 await self._media.produce_remote(event)
             case JobStarted():
                 self._media.order(event)
@@ -255,21 +247,13 @@ class ResponseRun:
             case Noted(code, message):
                 self._log.event(ResponseNoted(code=code, message=message))
             case UsageReported(usage, cost):
-                self._usage, self._cost = usage, cost
+                self._account.reported(usage, cost)
             case AudioDelta():
-                self._saw_token()
+                self._account.saw_token()
             case Finished(finish_reason, native):
-                return ResponseCompleted(
-                    finish_reason=finish_reason,
-                    native_finish_reason=native,
-                    usage=self._final_usage,
-                    cost_usd_micros=self._final_cost,
-                    cost_estimated=self._cost is None and self._final_cost is not None,
-                    time_to_first_token_ms=self._first_token_ms,
-                    duration_ms=self._elapsed_ms(),
-                )
+                return self._account.completed(finish_reason, native)
             case UpstreamError(failure_class, message, retryable):
-                return self._failed(failure_class, message, retryable=retryable)
+                return self._account.failed(failure_class, message, retryable=retryable)
         return None
 
     def _stopped(self, reason: StopReason) -> Payload | None:
@@ -278,73 +262,25 @@ class ResponseRun:
         if reason == "shutdown" and self._media.job_pending:
             return None  # left as it stands: whoever takes the partition over polls the job on
         if reason in ("cancelled", "deleted"):
-            return ResponseCancelled(
-                reason="user" if reason == "cancelled" else "conversation_deleted",
-                usage=self._final_usage,
-                cost_usd_micros=self._final_cost,
-                duration_ms=self._elapsed_ms(),
-            )
-        return self._failed(
+            return self._account.cancelled("user" if reason == "cancelled" else "conversation_deleted")
+        return self._account.failed(
             "interrupted", "The server was stopped while the model answered; try again.", retryable=True
-        )
-
-    def _failed(self, failure_class: FailureClass, message: str, *, retryable: bool) -> ResponseFailed:
-        return ResponseFailed(
-            failure_class=failure_class,
-            message=message,
-            retryable=retryable,
-            usage=self._usage,
-            cost_usd_micros=self._cost,
-            duration_ms=self._elapsed_ms(),
         )
 
     def _over_budget(self) -> Payload | None:
         if self._turn_meter.exhausted:
-            return ResponseCancelled(
-                reason="cost_limit",
-                usage=self._final_usage,
-                cost_usd_micros=self._final_cost,
-                duration_ms=self._elapsed_ms(),
-            )
+            return self._account.cancelled("cost_limit")
         limit = self._tools.settings.response_max_text_kb
-        if self._text_bytes > limit * 1024:
-            return self._failed(
+        if self._account.text_bytes > limit * 1024:
+            return self._account.failed(
                 "limit", f"The answer is longer than the {limit} KB that are allowed.", retryable=False
             )
         return None
 
-    @property
-    def _final_usage(self) -> Usage | None:
-        """As the gateway reported it; after a stop it reports nothing, and an estimate says that it is one."""
-        return self._usage or self._meter.usage
-
-    @property
-    def _final_cost(self) -> int | None:
-        return self._meter.cost if self._cost is None else self._cost
-
-    def _saw_text(self, text: str) -> None:
-        self._saw_token()
-        self._text_bytes += len(text.encode())
-        self._meter.text(len(text))
-
-    def _saw_token(self) -> None:
-        if self._first_token_ms is None:
-            self._first_token_ms = self._elapsed_ms()
-            metrics.FIRST_TOKEN_S.observe(self._first_token_ms / 1000)
-
-    def _tokens_per_s(self) -> float | None:
-        tokens = self._final_usage.completion_tokens if self._final_usage else None
-        if not tokens or self._first_token_ms is None:
-            return None
-        return tokens * 1000 / max(1, self._elapsed_ms() - self._first_token_ms)
-
-    def _elapsed_ms(self) -> int:
-        return round((asyncio.get_running_loop().time() - self._began) * 1000)
-
     def _report(self, end: Payload) -> None:
         outcome = end.failure_class if isinstance(end, ResponseFailed) else type(end).__name__
         metrics.RESPONSES.labels(outcome=outcome).inc()
-        tokens_per_s = self._tokens_per_s()
+        tokens_per_s = self._account.tokens_per_s()
         if tokens_per_s is not None:
             metrics.TOKENS_PER_S.observe(tokens_per_s)
         _log.info(
@@ -355,9 +291,9 @@ class ResponseRun:
             attempt=self._log.attempt,
             model=self._model,
             outcome=outcome,
-            duration_ms=self._elapsed_ms(),
-            time_to_first_token_ms=self._first_token_ms,
-            text_bytes=self._text_bytes,
+            duration_ms=self._account.elapsed_ms(),
+            time_to_first_token_ms=self._account.first_token_ms,
+            text_bytes=self._account.text_bytes,
             media=self._media.count,
             media_bytes=self._media.size_bytes,
             traceparent=self._log.command.traceparent,
