@@ -47,7 +47,8 @@ WATCH = """
   };
   window.fetch = async (url, init) => {
     const answer = await real(url, init);
-    if (!/compare-stream|events|streams/.test(String(url)) || !answer.body) return answer;
+    // Not the answer to the prompt: the page leaves it with its first frame, and could not while somebody reads on beside.
+    if (!/events|streams/.test(String(url)) || !answer.body) return answer;
     const [ours, theirs] = answer.body.tee();
     listen(ours).catch(() => undefined);
     return new Response(theirs, {status: answer.status, statusText: answer.statusText, headers: answer.headers});

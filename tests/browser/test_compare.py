@@ -41,7 +41,8 @@ WATCH = """() => {
   const fetched = window.fetch;
   window.fetch = async (...asked) => {
     const answer = await fetched(...asked);
-    if (answer.headers.get("content-type")?.startsWith("text/event-stream")) void copy(answer.clone());
+    // Not the answer to the prompt: the page leaves it with its first frame, and could not while its copy is read.
+    if (/events|streams/.test(String(asked[0])) && answer.headers.get("content-type")?.startsWith("text/event-stream")) void copy(answer.clone());
     return answer;
   };
   async function copy(answer) {
