@@ -51,8 +51,7 @@ class DirectStreams:
         services: Services = scope["app"].state.services
         try:
             response = await route(services, asking, **arguments)
-        except Exception as error:
-            # As Starlette does around a route; what has no answer of its own is raised as there.
+        except Exception as error:  # as Starlette does around a route; what has no answer of its own goes on
             answer = _answer_of(scope, error)
             if answer is None:
                 raise
