@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -115,7 +115,3 @@ def find(versions: Iterable[Version], name: str, version: int | None = None) -> 
     wanted = "a promoted version" if version is None else f"version {version}"
     there = ", ".join(f"v{one.version} ({one.state})" for one in registered)
     raise OperationRefusedError(f"{name} has no tables of {wanted}; there are: {there}.")
-
-
-def by_name(versions: Iterable[Version]) -> Mapping[tuple[str, int], Version]:
-    return {(one.projection, one.version): one for one in versions}
