@@ -7,7 +7,6 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -15,6 +14,7 @@ import psycopg
 import psycopg_pool
 from psycopg_pool import AsyncConnectionPool
 from starlette.datastructures import Headers
+from starlette.requests import cookie_parser
 
 from polylogue.api.auth import accounts, sign_ins, tokens
 from polylogue.api.auth.ledger import Ledger, Pool
@@ -152,13 +152,11 @@ class Access:
 
 
 def session_secret(headers: Headers) -> str | None:
-    """The session that a cookie names, where it has the form of one."""
-    cookies: SimpleCookie = SimpleCookie()
-    try:
-        cookies.load(headers.get("cookie", ""))
-    except CookieError:
-        return None
+    """The session that a cookie names, where it has the form of one. What other sites of this host have put beside it
+    is read as browsers do: it may be anything, and takes no session away."""
+    cookies = [cookie_parser(one) for one in headers.getlist("cookie")]  # HTTP/2 has one to a line
     for name in (SECURE_COOKIE, COOKIE):
-        if name in cookies and tokens.is_secret(tokens.SESSION_PREFIX, cookies[name].value):
-            return cookies[name].value
+        for found in cookies:
+            if tokens.is_secret(tokens.SESSION_PREFIX, found.get(name, "")):
+                return found[name]
     return None

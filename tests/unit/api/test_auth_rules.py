@@ -8,8 +8,10 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from starlette.datastructures import Headers
 
 from polylogue.api.auth import origins, tokens
+from polylogue.api.auth.access import COOKIE, SECURE_COOKIE, session_secret
 from polylogue.api.auth.limits import Limit, Policy, Spent, judge, network
 from polylogue.api.auth.rules import rule_for
 from polylogue.api.principal import Principal
@@ -53,6 +55,36 @@ def test_a_secret_of_one_kind_is_none_of_another(prefix: str) -> None:
     assert tokens.is_secret(prefix, secret)
     assert not any(tokens.is_secret(other, secret) for other in others)
     assert tokens.parse_key(secret) is None
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        'theme={"dark": true}',
+        "version=3",
+        "path=/x",
+        "two words=1",
+        "a=b c",
+        "flag",
+        "=",
+        "\xe9=1",
+        ";;",
+        'a="',
+    ],
+)
+@pytest.mark.parametrize("name", [COOKIE, SECURE_COOKIE])
+def test_what_other_sites_of_the_host_have_put_into_cookies_signs_nobody_out(name: str, others: str) -> None:
+    secret = tokens.new_secret(tokens.SESSION_PREFIX)
+    for header in (f"{others}; {name}={secret}", f"{name}={secret}; {others}"):
+        assert session_secret(Headers(raw=[(b"cookie", header.encode("latin-1"))])) == secret
+    apart = [(b"cookie", others.encode("latin-1")), (b"cookie", f"{name}={secret}".encode())]
+    assert session_secret(Headers(raw=apart)) == secret
+
+
+def test_a_cookie_that_has_not_the_form_of_a_session_is_none() -> None:
+    link = tokens.new_secret(tokens.LINK_PREFIX)
+    for header in ("", f"{COOKIE}=", f"{COOKIE}={link}", f"other={tokens.new_secret(tokens.SESSION_PREFIX)}"):
+        assert session_secret(Headers({"cookie": header})) is None
 
 
 @pytest.mark.parametrize(
