@@ -1,4 +1,4 @@
-"""What is to be said of a conversation's answers beside what they hold: how they were rated, and which media there are not."""
+"""What is to be said of a conversation's answers beside what they hold: their ratings, and which media are not there, or not yet."""
 
 from __future__ import annotations
 
@@ -24,10 +24,19 @@ _MISSING = """
         AND status NOT IN ('stored', 'generating', 'uploading')
     ORDER BY response_id, position, media_id
 """
+# The tables are filled each by itself: a turn may have ended in its own before its media have come to that of answers, and
+# from there before the third says why there is none. A medium that is tried again has no outcome either.
+_PENDING = """
+    SELECT m.media_id, m.message_id, m.type, 'uploading' AS status FROM conversation_message_media AS m
+    WHERE m.message_id = ANY(%(responses)s) AND m.url IS NULL AND (m.status = 'uploading' OR NOT EXISTS (
+        SELECT FROM media_objects AS o WHERE o.media_id = m.media_id AND o.owner_id = %(owner)s
+            AND o.status NOT IN ('stored', 'generating', 'uploading')))
+    ORDER BY m.message_id, m.position, m.media_id
+"""
 
 
 async def add_remarks(connection: AsyncConnection[Any], owner: str, turns: list[Row]) -> None:
-    """Gives each turn its `rating` (null where there is none), and each message its `missing_media`."""
+    """Gives each turn its `rating` (null where there is none), and each message its `missing_media` and `pending_media`."""
     # Each by what its table has an index of: else every row of the owner would be looked at.
     values = {
         "conversations": list({turn["conversation_id"] for turn in turns}),
@@ -39,15 +48,24 @@ async def add_remarks(connection: AsyncConnection[Any], owner: str, turns: list[
         rated = await (await rows.execute(_RATED, values)).fetchall()
         notes = await (await rows.execute(_NOTES, values)).fetchall()
         missing = await (await rows.execute(_MISSING, values)).fetchall()
+        pending = await (await rows.execute(_PENDING, values)).fetchall()
     ratings = ratings_of(rated, notes)
-    by_message: dict[str, list[Row]] = {}
-    for row in missing:
-        told = row | {"message": explained(row)}
-        by_message.setdefault(told.pop("response_id"), []).append(told)
+    coming = {row["media_id"] for row in pending}
+    why = [row | {"message": explained(row)} for row in missing if row["media_id"] not in coming]
+    missing_of, pending_of = _by(why, "response_id"), _by(pending, "message_id")
     for turn in turns:
         turn["rating"] = ratings.get(turn["turn_id"])
         for message in turn["messages"]:
-            message["missing_media"] = by_message.get(message["message_id"], [])
+            message["missing_media"] = missing_of.get(message["message_id"], [])
+            message["pending_media"] = pending_of.get(message["message_id"], [])
+
+
+def _by(rows: Iterable[Row], name: str) -> dict[str, list[Row]]:
+    """By the column of that name, which they lose."""
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        found.setdefault(row.pop(name), []).append(row)
+    return found
 
 
 def ratings_of(rows: Iterable[Row], notes: Iterable[Row]) -> dict[str, Row]:

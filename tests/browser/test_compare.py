@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
-from tests.browser.steps import answer, ask, choose, plays, wait_for
+from tests.browser.steps import answer, answered, ask, choose, plays, wait_for
+from tests.support.whole_run import Address
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 
@@ -95,6 +96,41 @@ def test_a_reload_in_mid_stream_goes_on_without_losing_a_word(page: Page) -> Non
     assert whole.startswith(before.strip())
     page.reload()
     expect(answer(page, "sim/slow").locator(".markdown")).to_have_text(whole)
+
+
+def test_a_page_opened_before_the_tables_have_a_picture_shows_its_place_and_then_the_picture(
+    page: Page, whole: Address
+) -> None:
+    identity = answered(whole, "Draw a red circle", "sim/painter")
+    stored = f"**/api/v1/conversations/{identity}"
+    streams = re.compile("/(events|streams/me)")
+
+    def behind(route: Route) -> None:
+        """What the tables say of a turn that is finished before its picture has come to them."""
+        told = route.fetch().json()
+        for message in told["turns"][0]["messages"]:
+            media, message["media_urls"] = message["media_urls"] or [], None
+            message["pending_media"] = [
+                {"media_id": one["media_id"], "type": one["type"], "status": "uploading"} for one in media
+            ]
+        route.fulfill(json=told)
+
+    page.route(stored, behind)
+    page.route(streams, lambda route: route.abort())
+    page.goto(f"/c/{identity}")
+    place = answer(page, "sim/painter").locator(".media-container")
+    expect(place).to_have_text("Picture is being checked and stored…")
+    # The stream knows it already.
+    page.unroute(streams)
+    expect(place).to_have_attribute("data-phase", "ready")
+    # So do the tables, in the end.
+    page.route(streams, lambda route: route.abort())
+    page.reload()
+    expect(place).to_have_attribute("data-phase", "pending")
+    page.unroute(stored)
+    expect(place).to_have_attribute("data-phase", "ready")
+    picture = place.get_by_role("img")
+    page.wait_for_function("image => image.complete && image.naturalWidth > 0", arg=picture.element_handle())
 
 
 def test_stop_keeps_what_was_said_and_retry_asks_again(page: Page) -> None:

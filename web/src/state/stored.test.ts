@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Conversation, ConversationMessage, ConversationTurn } from "../types/conversation";
-import { fromStored, lookAgainMs, merged } from "./stored";
+import { fromStored, lookAgainMs, merged, toFollow } from "./stored";
 import { EMPTY, unheard, type Turn } from "./turn";
 
 const message = (status: string, given: Partial<ConversationMessage> = {}): ConversationMessage => ({
@@ -87,5 +87,34 @@ describe("a stored turn", () => {
     expect(lookAgainMs(conversation(turn(true)))).toBe(5_000);
     expect(lookAgainMs(conversation(turn(true, message("completed"))))).toBe(false);
     expect(lookAgainMs(conversation({ ...turn(true), gone: true }))).toBe(false);
+  });
+
+  it("shows a medium whose outcome the tables have not heard of, and is not whole until they have", () => {
+    const waiting = message("completed", { pending_media: [{ media_id: "i", type: "image", status: "uploading" }] });
+    const behind = fromStored(turn(true, waiting), "c");
+    expect(behind.complete).toBe(false);
+    expect(behind.answers[0]?.media).toMatchObject([{ mediaId: "i", type: "image", phase: "pending" }]);
+    expect(toFollow([fromStored(turn(true, message("completed")), "c"), behind])).toBe(behind);
+  });
+
+  it("is looked at again for a medium alone, less often with time, and also where it is inherited", () => {
+    const waiting = message("completed", { pending_media: [{ media_id: "i", type: "image", status: "uploading" }] });
+    expect(lookAgainMs(conversation(turn(true, waiting)))).toBe(5_000);
+    expect(lookAgainMs(conversation(turn(true, waiting)), 100)).toBe(30_000);
+    expect(lookAgainMs(conversation(turn(true, waiting), turn(false, message("running"))), 100)).toBe(5_000);
+    expect(lookAgainMs(conversation({ ...turn(true, waiting), inherited: true }))).toBe(5_000);
+    expect(lookAgainMs(conversation({ ...turn(false), inherited: true }))).toBe(false);
+  });
+
+  it("is followed while its models speak rather than one that only waits for a medium", () => {
+    const media = [{ media_id: "i", type: "image", status: "uploading" } as const];
+    const retried = fromStored({ ...turn(true, message("completed", { pending_media: media })), turn_id: "old" }, "c");
+    const running = fromStored({ ...turn(false, message("running")), turn_id: "now" }, "c");
+    const begun = fromStored({ ...turn(false), turn_id: "begun" }, "c");
+    expect(toFollow([retried, running])).toBe(running);
+    expect(toFollow([running, retried])).toBe(running);
+    expect(toFollow([begun, retried])).toBe(begun);
+    expect(toFollow([retried])).toBe(retried);
+    expect(toFollow([])).toBe(undefined);
   });
 });

@@ -1,5 +1,11 @@
 // A stored turn as the value that live turns have, so that one view shows both.
-import type { Conversation, ConversationMessage, ConversationTurn, MediaAttachment } from "../types/conversation";
+import type {
+  Conversation,
+  ConversationMessage,
+  ConversationTurn,
+  MediaAttachment,
+  MissingMedium,
+} from "../types/conversation";
 import { ended, onItsWay, phaseOfStatus, type Answer, type AnswerPhase, type Medium, type MediumPhase, type Turn } from "./turn";
 
 /**
@@ -19,19 +25,28 @@ export function fromStored(turn: ConversationTurn, conversationId: string): Turn
   };
 }
 
-const whole = (answer: Answer): boolean =>
-  ended(answer) && !answer.media.some((medium) => onItsWay(medium.phase));
+const waits = (answer: Answer): boolean => answer.media.some((medium) => onItsWay(medium.phase));
+const whole = (answer: Answer): boolean => ended(answer) && !waits(answer);
+const said = (turn: Turn): boolean => turn.answers.length > 0 && turn.answers.every(ended);
 
-/** When to ask for the conversation again; never where all of it is there. */
-export function lookAgainMs(stored: Conversation | undefined): number | false {
+/** A medium that is tried again has its outcome in seconds, or when the storage is back: soon the page asks less often. */
+const OFTEN = 12;
+
+/** When to ask for the conversation again, after that many looks at it; never where all of it is there. */
+export function lookAgainMs(stored: Conversation | undefined, looks = 0): number | false {
   if (!stored) return false;
   if (stored.turns.length === 0) return 1_000;
-  const turns = stored.turns.filter((turn) => turn.gone !== true && turn.inherited !== true);
-  const behind = (turn: ConversationTurn) => {
-    const { complete, answers } = fromStored(turn, "");
-    return !complete || answers.length === 0;
-  };
-  return turns.some(behind) ? 5_000 : false;
+  const turns = stored.turns.filter((turn) => turn.gone !== true);
+  const runs = (turn: ConversationTurn) => !turn.inherited && (!turn.finished || !said(fromStored(turn, "")));
+  if (turns.some(runs)) return 5_000;
+  if (turns.some((turn) => fromStored(turn, "").answers.some(waits))) return looks < OFTEN ? 5_000 : 30_000;
+  return false;
+}
+
+/** The turn to be read as it comes: the one whose models still speak before one that only waits for media. */
+export function toFollow(stored: readonly Turn[]): Turn | undefined {
+  const open = stored.filter((turn) => !turn.complete);
+  return open.find((turn) => !said(turn)) ?? open.at(-1);
 }
 
 /** The stored turns with the live one in its place. Once the tables have the whole of it, they count. */
@@ -90,7 +105,7 @@ function phaseOf(status: string): AnswerPhase {
   }
 }
 
-/** In order of appearance; what there is not comes last where the tables have no place for it. */
+/** In order of appearance; what comes and what there is not are last where the tables have no place for them. */
 function mediaOf(message: ConversationMessage): Medium[] {
   const missing = new Map((message.missing_media ?? []).map((one) => [one.media_id, one]));
   const there = (message.media_urls ?? []).map((attachment, at) => {
@@ -99,7 +114,12 @@ function mediaOf(message: ConversationMessage): Medium[] {
     missing.delete(medium.mediaId);
     return why ? { ...medium, phase: phaseOfMedium(why.status), attachment: null, reason: why.message } : medium;
   });
-  const others = [...missing.values()].map(({ media_id, type, status, message: reason }) => ({
+  const coming = (message.pending_media ?? []).map((one) => placeOf({ ...one, message: null }));
+  return [...there, ...coming, ...[...missing.values()].map(placeOf)];
+}
+
+function placeOf({ media_id, type, status, message }: Omit<MissingMedium, "reason">): Medium {
+  return {
     mediaId: media_id,
     type,
     phase: phaseOfMedium(status),
@@ -107,9 +127,8 @@ function mediaOf(message: ConversationMessage): Medium[] {
     width: null,
     height: null,
     sizeBytes: null,
-    reason,
-  }));
-  return [...there, ...others];
+    reason: message,
+  };
 }
 
 function mediumOf(attachment: MediaAttachment, at: number): Medium {

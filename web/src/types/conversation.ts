@@ -50,6 +50,13 @@ export interface MissingMedium {
   message: string | null;
 }
 
+/** A medium whose outcome the tables have not heard of yet. */
+export interface PendingMedium {
+  media_id: string;
+  type: MediaKind;
+  status: string;
+}
+
 export interface ConversationMessage {
   message_id: string;
   role: "user" | "assistant";
@@ -58,6 +65,7 @@ export interface ConversationMessage {
   reasoning: string | null;
   media_urls?: MediaAttachment[] | null;
   missing_media?: MissingMedium[];
+  pending_media?: PendingMedium[];
   attachments?: Picture[] | null;
   status: string;
   finish_reason: string | null;

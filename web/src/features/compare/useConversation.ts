@@ -8,7 +8,7 @@ import { ApiError } from "../../client/errors";
 import { browser } from "../../state/browser";
 import { desk, NEW } from "../../state/desk";
 import type { Live } from "../../state/live";
-import { fromStored, lookAgainMs, merged } from "../../state/stored";
+import { fromStored, lookAgainMs, merged, toFollow } from "../../state/stored";
 import type { Rating } from "../../types/conversation";
 import type { Turn } from "../../state/turn";
 
@@ -35,7 +35,7 @@ export function useConversation(id: string | undefined): Shown {
     queryFn: () => conversation(id ?? ""),
     enabled: id !== undefined,
     // The tables are behind the log by a moment; what has just begun or ended is found by looking again.
-    refetchInterval: ({ state }) => againMs(state.error) || lookAgainMs(state.data),
+    refetchInterval: ({ state }) => againMs(state.error) || lookAgainMs(state.data, state.dataUpdateCount),
     retry: (count, error) => !(error instanceof ApiError && error.status < 500) && count < 5,
   });
   const read = useSyncExternalStore(desk.turns.subscribe, desk.turns.get)[id ?? NEW];
@@ -52,7 +52,7 @@ export function useConversation(id: string | undefined): Shown {
   );
 
   // A reload or another tab: the turn that runs is read from its start, by which nothing of it is missed.
-  const unfinished = turns.find((turn) => !turn.complete)?.turnId;
+  const unfinished = toFollow(turns)?.turnId;
   const reading = live !== null && live.link !== "ended";
   useEffect(() => {
     if (!id || !unfinished || reading) return;
