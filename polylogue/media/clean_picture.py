@@ -17,8 +17,16 @@ MOST_SECONDS = 20
 
 UNDECODABLE, TOO_MANY_PIXELS = 3, 4
 _JPEG_QUALITY = 92
-# What becomes of each kind that is taken; moving pictures become their first one.
-_WRITTEN = {"PNG": ("PNG", "png"), "JPEG": ("JPEG", "jpg"), "WEBP": ("WEBP", "webp"), "GIF": ("PNG", "png")}
+_TAKEN = ("PNG", "JPEG", "WEBP", "GIF")
+# What becomes of each kind that is taken; moving pictures become their first one. MPO is what Pillow calls a JPEG with
+# another picture behind it, such as the depth map of a telephone.
+_WRITTEN = {
+    "PNG": ("PNG", "png"),
+    "JPEG": ("JPEG", "jpg"),
+    "MPO": ("JPEG", "jpg"),
+    "WEBP": ("WEBP", "webp"),
+    "GIF": ("PNG", "png"),
+}
 
 
 class _TooManyPixelsError(Exception):
@@ -29,20 +37,20 @@ def cleaned(data: bytes) -> tuple[str, bytes]:
     """Extension and bytes. Raises whatever the decoder raises."""
     from PIL import Image, ImageOps
 
+    from polylogue.media.colours import web_colours
+
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         Image.MAX_IMAGE_PIXELS = MOST_PIXELS
-        with Image.open(io.BytesIO(data), formats=tuple(_WRITTEN)) as source:
+        with Image.open(io.BytesIO(data), formats=_TAKEN) as source:
             written, extension = _WRITTEN[source.format or ""]
             if source.width * source.height > MOST_PIXELS:
                 raise _TooManyPixelsError
             source.load()
             # The camera's position goes with the metadata, so the picture itself must be turned.
             upright = ImageOps.exif_transpose(source)
-        if written == "JPEG":
-            plain = upright if upright.mode in {"L", "RGB"} else upright.convert("RGB")
-        else:
-            plain = upright.convert("RGBA" if upright.has_transparency_data else "RGB")
+        # The profile goes with the metadata, too, so the colours themselves are turned into those of the web.
+        plain = upright if written == "JPEG" and upright.mode == "L" else web_colours(upright)
         bare = Image.frombytes(
             plain.mode, plain.size, plain.tobytes()
         )  # pixels, and nothing that came with them

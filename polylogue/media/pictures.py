@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
 
-from PIL import GifImagePlugin, Image
+from PIL import GifImagePlugin, Image, JpegImagePlugin
 
 FORMATS = {"png": "PNG", "jpg": "JPEG", "webp": "WEBP", "gif": "GIF", "avif": "AVIF"}
 
@@ -26,7 +26,9 @@ def opened(file: BinaryIO, image_format: str, *, most_pixels: int) -> Iterator[I
         # Frames that share their colours stay indexed: four times faster than turning each into RGB.
         GifImagePlugin.LOADING_STRATEGY = GifImagePlugin.LoadingStrategy.RGB_AFTER_DIFFERENT_PALETTE_ONLY
         try:
-            image = Image.open(file, formats=(FORMATS[image_format],))
+            image = (
+                _first(file) if image_format == "jpg" else Image.open(file, formats=(FORMATS[image_format],))
+            )
         except (Image.DecompressionBombWarning, Image.DecompressionBombError):
             raise TooManyPixelsError from None
         with image:
@@ -36,6 +38,11 @@ def opened(file: BinaryIO, image_format: str, *, most_pixels: int) -> Iterator[I
                 yield image
             except (Image.DecompressionBombWarning, Image.DecompressionBombError):
                 raise TooManyPixelsError from None
+
+
+def _first(file: BinaryIO) -> Image.Image:
+    """Telephones hang a depth map or a second view behind a JPEG; `Image.open` takes that for a picture that moves."""
+    return JpegImagePlugin.JpegImageFile(file)
 
 
 def upright_size(image: Image.Image) -> tuple[int, int]:

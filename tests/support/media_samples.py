@@ -14,7 +14,7 @@ from functools import cache, partial
 from typing import Any
 
 import av
-from PIL import Image
+from PIL import Image, ImageCms
 
 RATE = 48_000
 
@@ -49,6 +49,17 @@ def data_url(data: bytes) -> str:
 def moving(kind: str, frames: int = 3, *, side: int = 40) -> bytes:
     images = [Image.new("RGB", (side, side), (number * 7 % 256, 80, 120)) for number in range(frames)]
     return encoded(kind, images[0], save_all=True, append_images=images[1:], duration=100, loop=0)
+
+
+def with_depth_map(**options: Any) -> bytes:
+    """What a telephone makes: a JPEG with a second, smaller picture behind its end."""
+    return encoded("MPO", save_all=True, append_images=[picture(100, 50, seed=2)], **options)
+
+
+def swapped_profile() -> bytes:
+    """A colour profile in which red and green have changed places: whoever does not heed it shows wrong colours."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    return profile.replace(b"rXYZ", b"tmp ", 1).replace(b"gXYZ", b"rXYZ", 1).replace(b"tmp ", b"gXYZ", 1)
 
 
 @cache

@@ -13,6 +13,7 @@ from PIL import Image
 
 from polylogue.media import clean_picture
 from polylogue.media.clean_picture import TOO_MANY_PIXELS, UNDECODABLE, cleaned
+from tests.support.media_samples import swapped_profile, with_depth_map
 
 SECRET = b"52.5200N13.4050E"
 
@@ -61,6 +62,31 @@ def test_the_place_where_a_photo_was_taken_is_gone_whatever_its_kind(kind: str) 
         assert not image.getexif()
         assert not image.getexif().get_ifd(0x8825)
         assert not {"exif", "xmp", "icc_profile", "comment"} & set(image.info)
+
+
+def test_what_a_telephone_hangs_behind_a_photograph_is_gone() -> None:
+    exif = Image.Exif()
+    exif[0x010E] = SECRET.decode()
+    before = with_depth_map(exif=exif.tobytes()) + SECRET
+    extension, after = cleaned(before)
+    assert extension == "jpg"
+    assert SECRET not in after
+    with Image.open(io.BytesIO(after)) as image:
+        assert (image.format, image.size) == ("JPEG", (400, 200))
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_colours_of_another_profile_become_those_of_the_web_before_it_is_gone(kind: str) -> None:
+    red = Image.new("RGB", (16, 16), (200, 60, 60))
+    with Image.open(io.BytesIO(cleaned(encoded(kind, red, icc_profile=swapped_profile()))[1])) as image:
+        assert "icc_profile" not in image.info
+        pixel = image.convert("RGB").getpixel((8, 8))
+    assert pixel == pytest.approx((60, 200, 60), abs=40)
+
+
+def test_sixteen_bits_of_grey_keep_their_shades() -> None:
+    with Image.open(io.BytesIO(cleaned(encoded("PNG", Image.new("I;16", (9, 9), 32768)))[1])) as image:
+        assert image.convert("L").getpixel((4, 4)) == pytest.approx(128, abs=2)
 
 
 def test_text_chunks_and_what_hangs_behind_a_png_are_gone() -> None:

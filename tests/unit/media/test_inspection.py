@@ -20,6 +20,7 @@ from tests.support.media_samples import (
     picture,
     png_of_zeros,
     sound,
+    with_depth_map,
 )
 
 LIMITS = Limits(most_pixels=40_000_000, most_frames=1000, time_s=20, memory_bytes=1 << 30)
@@ -202,6 +203,12 @@ def test_a_stream_whose_writer_could_not_know_its_length_is_whole() -> None:
         assert accepted(bytes(streamed)).duration_ms == 3000
     live = film("webm", "libvpx-vp9", live="1")
     assert accepted(live).duration_ms == pytest.approx(3000, abs=150)
+
+
+def test_a_photograph_with_a_depth_map_behind_it_is_one_picture_that_stands_still() -> None:
+    facts = accepted(with_depth_map())
+    assert (facts.format, facts.frames, facts.duration_ms) == ("jpg", 1, None)
+    assert (facts.width, facts.height) == (400, 200)
 
 
 def test_pictures_of_one_pixel_and_of_odd_modes_are_accepted() -> None:

@@ -10,13 +10,22 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image, ImageCms
+from PIL import Image
 
 from polylogue.media.inspection import inspected
 from polylogue.media.renditions import rendered
 from polylogue.media.verdicts import Accepted, Limits, MadeRendition
 from polylogue.media.waveform import POINTS, peaks
-from tests.support.media_samples import SAMPLES, encoded, film, moving, picture, wav
+from tests.support.media_samples import (
+    SAMPLES,
+    encoded,
+    film,
+    moving,
+    picture,
+    swapped_profile,
+    wav,
+    with_depth_map,
+)
 
 LIMITS = Limits(most_pixels=40_000_000, most_frames=1000, time_s=20, memory_bytes=1 << 30)
 SECRET = b"52.5200N13.4050E"
@@ -76,6 +85,16 @@ def test_a_picture_on_its_side_stands_upright_and_nothing_of_its_metadata_is_lef
         assert top[2] < 60
 
 
+def test_a_photograph_with_a_depth_map_behind_it_has_the_versions_of_any_other() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    found = made(with_depth_map(exif=exif.tobytes()))
+    assert {name: decoded(one).size for name, one in found.items()} == {
+        "webp": (200, 400),
+        "thumbnail": (160, 320),
+    }
+
+
 def test_transparency_stays() -> None:
     data = encoded("PNG", Image.new("RGBA", (50, 50), (255, 0, 0, 0)))
     for rendition in made(data).values():
@@ -90,8 +109,8 @@ def test_colours_of_another_profile_become_those_of_the_web() -> None:
         assert isinstance(pixel, tuple)
         return pixel
 
-    lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    assert first(icc_profile=lab) == pytest.approx(first(), abs=6)
+    red, green, blue = first(icc_profile=swapped_profile())
+    assert (green, red, blue) == pytest.approx(first(), abs=25)
     assert first(icc_profile=b"no profile at all") == pytest.approx(first(), abs=6)
 
 
