@@ -114,7 +114,9 @@ async def change_conversation(
 async def rate(services: Services, owner: str, conversation_id: str, turn_id: str, rating: Rating) -> bool:
     """Replaces the turn's rating; returns whether readers see it. Raises ApiError and what means that a server is away."""
     channel = await channel_of(services, owner, conversation_id)
-    values = (conversation_id, turn_id.replace("\0", ""), owner)
+    if "\0" in turn_id:  # no table holds it, and what is left without it would be another turn
+        raise not_found("turn")
+    values = (conversation_id, turn_id, owner)
     async with services.pool.connection() as connection:
         rows = await (await connection.execute(_ANSWERS, values)).fetchall()
     answers = {row[0] for row in rows}

@@ -207,7 +207,11 @@ def check_prompt(prompt: str, *texts: str | None) -> None:
     if len(prompt.encode()) > MOST_PROMPT_BYTES:
         raise ApiError(413, "prompt_too_large", f"The prompt is larger than {MOST_PROMPT_BYTES // 1024} KiB.")
     if any("\0" in text for text in (prompt, *texts) if text):
-        raise ApiError(400, "nul_character", "The request contains a NUL character, which no text may hold.")
+        raise nul_character()
+
+
+def nul_character() -> ApiError:
+    return ApiError(400, "nul_character", "The request contains a NUL character, which no text may hold.")
 
 
 def check_models(models: list[str], options: TurnOptions) -> None:
@@ -220,8 +224,6 @@ def check_models(models: list[str], options: TurnOptions) -> None:
             "too_many_models",
             f"At most {MOST_MODELS} models can answer one prompt; {len(models)} were chosen.",
         )
-    if any("\0" in model for model in models):
-        raise ApiError(400, "nul_character", "The request contains a NUL character, which no text may hold.")
     if strangers := sorted(set(options.model_parameters) - set(models)):
         raise ApiError(
             400, "bad_model_parameters", f"A model in model_parameters is not in models: {strangers[0]}."

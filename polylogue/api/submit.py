@@ -9,7 +9,7 @@ from polylogue.api.begin import Begun, Draft, begin
 from polylogue.api.errors import ApiError
 from polylogue.api.follow_up import standing
 from polylogue.api.history import history_of
-from polylogue.api.requests import CompareRequest, digest
+from polylogue.api.requests import CompareRequest, digest, nul_character
 from polylogue.api.services import Services
 from polylogue.schemas.commands import StartTurn
 from polylogue.schemas.events import ResponseSlot
@@ -51,7 +51,10 @@ async def submit(
 
 
 async def known(services: Services, models: Sequence[str]) -> None:
-    """Raises ApiError 400 for a model that the gateway does not offer."""
+    """Raises ApiError 400 for a model that the gateway does not offer, and for a name that no table holds: a variant
+    passes with its model, whatever it is."""
+    if any("\0" in model for model in models):
+        raise nul_character()
     if unknown := await services.models.unknown(models):
         raise ApiError(400, "unknown_model", f"The gateway offers no model named {unknown[0]}.")
 

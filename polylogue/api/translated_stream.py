@@ -11,6 +11,7 @@ import orjson
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from polylogue.api.left_early import left_early
 from polylogue.api.sse import HEADERS, WRITE_S
 from polylogue.api.turn_frames import TurnFrames
 from polylogue.schemas.frames import Frame, KeepaliveFrame
@@ -73,6 +74,8 @@ class TranslatedStream(Response):
             watching.cancel()
             if self._left and not self._translation.over:
                 await self._gone()
+        if self._left and not self._started:
+            await left_early(scope)(scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         translation = self._translation
@@ -101,6 +104,7 @@ class TranslatedStream(Response):
     async def _refused(self, scope: Scope, receive: Receive, send: Send) -> bool:
         refusal = None if self._started else self._translation.refusal
         if refusal is not None:
+            self._started = True
             await refusal(scope, receive, send)
         return refusal is not None
 

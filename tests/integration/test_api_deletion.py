@@ -206,8 +206,9 @@ async def test_changes_are_seen_by_whoever_asks_next_and_by_those_who_watch(syst
 
     stranger = await system.one.put(f"{url}/turns/{turn_id}/rating", json={"thumbs": {"nobody": "up"}})
     assert code(stranger) == (400, "not_in_turn")
-    no_turn = await system.one.put(f"{url}/turns/{'0' * 32}/rating", json={})
-    assert code(no_turn) == (404, "not_found")
+    for wrong in ("0" * 32, f"{turn_id}%00", f"%00{turn_id}"):
+        no_turn = await system.one.put(f"{url}/turns/{wrong}/rating", json={})
+        assert code(no_turn) == (404, "not_found")
     assert code(await system.one.patch(url, json={})) == (400, "nothing_to_change")
     assert code(await system.one.patch(url, json={"title": "a\nb"})) == (422, "invalid_request")
 

@@ -60,6 +60,12 @@ async def test_bad_prompts_are_refused_with_a_sentence_and_start_nothing(prepare
         assert await post(input_data=" \n") == (400, "empty_prompt")
         assert await post(input_data="x" * (512 * 1024 + 1)) == (413, "prompt_too_large")
         assert await post(input_data="a\0b") == (400, "nul_character")
+        assert await post(models=["sim/text:\0"]) == (400, "nul_character")
+        for url in ("/v1/chat/completions", "/api/ai-sdk/chat"):
+            said = {"id": "m", "role": "user", "content": "Hi", "parts": [{"type": "text", "text": "Hi"}]}
+            body = {"id": "chat", "model": "sim/text:\0", "messages": [said]}
+            answer = (await client.post(url, json=body)).json()
+            assert answer.get("error", answer)["code"] == "nul_character"
         assert await post(input_data="\x01" * (500 * 1024)) == (413, "prompt_too_large")
         assert await post(input_data="x" * (32 * 1024 * 1024)) == (413, "request_too_large")
         assert await post(model_parameters={"sim/painter": {}}) == (400, "bad_model_parameters")

@@ -40,6 +40,11 @@ class OpenStream:
         self._ended = False
         self._tell: Callable[[], Any] | None = None
 
+    @property
+    def ended(self) -> bool:
+        """Whether what opened it opens nothing any more."""
+        return self._ended
+
     def end(self) -> None:
         self._ended = True
         tell, self._tell = self._tell, None

@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from polylogue.api.left_early import left_early
 from polylogue.api.openai.completion import Whole
 from polylogue.api.turn_frames import TurnFrames
 from polylogue.schemas.frames import Frame
@@ -44,10 +45,12 @@ class WholeAnswer(Response):
             watching.cancel()
             if self._left and not self._completion.over:
                 await self._gone()
-        if not self._left:
+        if self._left:
+            response: Response = left_early(scope)
+        else:
             response = self._completion.refusal or JSONResponse(self._completion.body())
             response.headers.update(self._told)
-            await response(scope, receive, send)
+        await response(scope, receive, send)
 
     async def _until_gone(self, receive: Receive) -> None:
         while (await receive())["type"] != "http.disconnect":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncGenerator, AsyncIterator
 from types import SimpleNamespace
 from typing import Any, Self, cast
@@ -12,10 +13,18 @@ from prometheus_client import Gauge
 from starlette.types import Message
 
 from polylogue.api import turn_frames
-from polylogue.api.openai.completion import Chunks
+from polylogue.api.auth.open_streams import OPEN_STREAM, OpenStream
+from polylogue.api.openai.answer import WholeAnswer
+from polylogue.api.openai.completion import Chunks, Whole
 from polylogue.api.services import Services
 from polylogue.api.subscription import Subscription
-from polylogue.api.translated_stream import DONE, KEEPALIVE, TranslatedStream
+from polylogue.api.translated_stream import (
+    DONE,
+    KEEPALIVE,
+    TranslatedStream,
+    nothing_to_do,
+    unchanged,
+)
 from polylogue.api.turn_frames import TurnFrames, decoded
 from polylogue.schemas.frames import Frame, KeepaliveFrame, encode_frame
 from tests.support.frames import COMPLETE, MINE, TURN, chunk, cut, done
@@ -91,6 +100,39 @@ async def test_a_turn_is_written_to_its_end() -> None:
 async def test_a_client_that_leaves_is_noticed_while_nothing_comes() -> None:
     assert await served(Turn(chunk("a"), endless=True), Client(leaves_after=1))
     assert await served(Turn(endless=True), Client(leaves_after=0))
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/api/ai-sdk/chat"])
+@pytest.mark.parametrize("whole", [True, False])
+async def test_whoever_lost_their_key_before_anything_was_written_is_told_so(
+    path: str, *, whole: bool
+) -> None:
+    client, opened = Client(leaves_after=0), OpenStream("key:ended")
+    opened.end()
+    turn, scope = (
+        cast("TurnFrames", Turn(endless=True)),
+        {"type": "http", "method": "POST", "path": path, OPEN_STREAM: opened},
+    )
+    if whole:
+        answer = Whole(MINE, "sim/text", 1)
+        await WholeAnswer(turn, answer, headers={}, gone=nothing_to_do, seen=unchanged)(
+            scope, client.receive, client.send
+        )
+    else:
+        chunks = Chunks(MINE, "sim/text", 1)
+        await TranslatedStream(turn, chunks, headers={})(scope, client.receive, client.send)
+    assert client.sent[0]["status"] == 401
+    told = json.loads(client.body)
+    assert (told["error"] if path.startswith("/v1/") else told)["code"] in {
+        "invalid_api_key",
+        "not_signed_in",
+    }
+
+
+async def test_a_client_that_left_before_anything_was_written_is_no_fault_of_the_server() -> None:
+    client = Client(leaves_after=0)
+    assert await served(Turn(endless=True), client)
+    assert client.sent[0]["status"] == 499
 
 
 async def test_a_failure_before_anything_was_written_is_a_status() -> None:
