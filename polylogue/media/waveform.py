@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import BinaryIO
 
 import av
 import orjson
+from PIL import Image
 
 from polylogue.media.streams_of import opened, sound_and_film
 from polylogue.media.verdicts import Accepted
 
 POINTS = 200
 _LOUDEST = 32768
-_BLOCK_SAMPLES = 240  # all channels together: a few milliseconds
+_FEWEST_SAMPLES = 240  # of a block, all channels together: a few milliseconds
+_BLOCKS_A_POINT = 8  # of a long sound: its blocks may be longer, and cost less
 
 
 def waveform(file: BinaryIO, facts: Accepted) -> bytes:
@@ -25,17 +27,25 @@ def waveform(file: BinaryIO, facts: Accepted) -> bytes:
         if sound is None:
             raise ValueError("there is no sound")
         resampler = av.AudioResampler(format="s16")
+        length_s = (facts.duration_ms or 0) / 1000
+        most = length_s * sound.rate * sound.channels / (POINTS * _BLOCKS_A_POINT)
+        block = max(_FEWEST_SAMPLES, int(most))
         for frame in container.decode(sound):
             for piece in resampler.resample(frame):
-                channels = piece.layout.nb_channels
-                samples = memoryview(piece.planes[0]).cast("B")[: piece.samples * channels * 2].cast("h")
-                blocks.extend(
-                    max(map(abs, (max(block), min(block))))
-                    for block in (
-                        samples[at : at + _BLOCK_SAMPLES] for at in range(0, len(samples), _BLOCK_SAMPLES)
-                    )
-                )
+                size = piece.samples * piece.layout.nb_channels * 2
+                blocks.extend(_loudest(bytes(memoryview(piece.planes[0])[:size]), block))
     return orjson.dumps({"duration_ms": facts.duration_ms, "peaks": peaks(blocks)})
+
+
+def _loudest(samples: bytes, block: int) -> Iterator[int]:
+    """Of each block of samples of 16 bits; a row of pixels is looked through much faster than a list."""
+    count = len(samples) // 2
+    row = Image.frombuffer("I", (count, 1), samples, "raw", "I;16NS", 0, 1)
+    for begin in range(0, count, block):
+        low, high = row.crop((begin, 0, min(begin + block, count), 1)).getextrema()
+        assert isinstance(low, int)
+        assert isinstance(high, int)
+        yield max(-low, high)
 
 
 def peaks(blocks: Sequence[int]) -> list[float]:

@@ -17,6 +17,7 @@ from polylogue.media.renditions import rendered
 from polylogue.media.verdicts import Accepted, Limits, MadeRendition
 from polylogue.media.waveform import POINTS, peaks
 from tests.support.media_samples import (
+    RATE,
     SAMPLES,
     encoded,
     film,
@@ -159,6 +160,14 @@ def test_a_sound_gets_the_outline_of_its_loudness(name: str) -> None:
 def test_silence_is_flat_and_the_shortest_sound_has_all_points() -> None:
     assert json.loads(made(wav(1.0, loud=0.0))["waveform"].data)["peaks"] == [0.0] * POINTS
     assert len(json.loads(made(wav(0.05))["waveform"].data)["peaks"]) == POINTS
+
+
+@pytest.mark.parametrize("loudest", [-32768, 32767])
+def test_one_loud_sample_of_a_long_sound_is_seen_where_it_stands(loudest: int) -> None:
+    silent = bytearray(wav(30.0, loud=0.0))
+    struct.pack_into("<h", silent, 44 + 4 * RATE * 15075 // 1000, loudest)
+    points = json.loads(made(bytes(silent))["waveform"].data)["peaks"]
+    assert points == [*[0.0] * 100, 1.0, *[0.0] * 99]
 
 
 @given(st.lists(st.integers(0, 32768), max_size=1500))
