@@ -17,6 +17,8 @@ _FRAMES_DECODED = {
 }  # about a second, and enough to need what the first frame refers to
 _MISSING_S = 1.0  # less than this, and less than a tenth, may be missing from what the header promises
 _MISSING_SHARE = 0.1
+# FLAC counts its samples in front, and a frame holds a tenth of a second of them.
+_EXACT_S = {"flac": 0.05}
 # Their demuxers guess the length from the first frames where no header says it.
 _LENGTH_IS_GUESSED = frozenset({"mp3", "aac"})
 _SOUND_ONLY = {"mp4": ("m4a", "audio/mp4"), "mov": ("m4a", "audio/mp4"), "webm": ("webm", "audio/webm")}
@@ -51,8 +53,8 @@ def _inspected(container: Any, kind: MediaKind, limits: Limits, *, provenance: b
     watched = [stream for stream in (sound, film) if stream is not None]
     found = _Walk(container, watched)
     if declared_s is not None and kind.format not in _LENGTH_IS_GUESSED:
-        missing_s = declared_s - found.length_s
-        if missing_s > max(_MISSING_S, declared_s * _MISSING_SHARE):
+        allowed_s = _EXACT_S.get(kind.format, max(_MISSING_S, declared_s * _MISSING_SHARE))
+        if declared_s - found.length_s > allowed_s:
             return Refused(reason="truncated", message="The file ends too early; a part of it is missing.")
     if found.damaged or any(stream.index not in found.decoded for stream in watched):
         return BROKEN

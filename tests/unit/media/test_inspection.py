@@ -87,6 +87,12 @@ def test_a_file_with_a_structure_may_not_even_miss_its_last_bytes(name: str) -> 
     assert reason(SAMPLES[name]()[:-1]) == "truncated"
 
 
+def test_a_flac_may_not_miss_its_last_frame() -> None:
+    whole = sound("flac", "flac", 20.0)
+    assert accepted(whole).duration_ms == 20_000
+    assert reason(whole[: int(len(whole) * 0.99)]) == "truncated"
+
+
 def test_a_film_whose_table_of_samples_is_gone_is_truncated() -> None:
     whole = SAMPLES["mp4"]()
     assert reason(whole[: whole.index(b"moov") - 4]) == "truncated"
