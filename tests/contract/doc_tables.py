@@ -22,7 +22,7 @@ from prometheus_client.metrics_core import Metric
 from polylogue.api.metrics import Metrics
 from polylogue.infra.settings import Settings
 from polylogue.infra.topics import CATALOGUE, DAY_MS, HOUR_MS, MIB, Topic
-from polylogue.projections import follower
+from polylogue.projections import metrics as projector_metrics
 from polylogue.schemas import events, frames
 from polylogue.schemas.base import Payload
 from polylogue.schemas.claims import REQUESTS
@@ -164,7 +164,7 @@ def literal_rows(*literals: Any) -> Rows:
 
 def metric_rows() -> Rows:
     assert {
-        follower.STOPPED,
+        projector_metrics.STOPPED,
         runner_metrics.ACTIVE,
         admission.BACKLOG,
         sweeper_metrics.CLAIMS,
