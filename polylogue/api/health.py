@@ -15,12 +15,15 @@ from polylogue.api.worker_counts import WorkerCounts
 router = APIRouter(tags=["health"])
 
 
+# Who asks for health may do so with HEAD: an answer in place of theirs, of the web UI, would always be 200.
+@router.head("/healthz", include_in_schema=False)
 @router.get("/healthz")
 async def healthz() -> dict[str, Any]:
     """The process answers."""
     return {"status": "ok", "version": __version__}
 
 
+@router.head("/readyz", include_in_schema=False)
 @router.get("/readyz")
 async def readyz(services: Working) -> JSONResponse:
     """Whether a prompt would be accepted, and if not, what is missing."""
@@ -28,6 +31,7 @@ async def readyz(services: Working) -> JSONResponse:
     return JSONResponse({"ready": not missing, "missing": missing}, status_code=503 if missing else 200)
 
 
+@router.head("/metrics", include_in_schema=False)
 @router.get("/metrics")
 async def metrics(services: Working, request: Request) -> Response:
     """Prometheus' text form; of all processes that share this port, each with its `worker`."""

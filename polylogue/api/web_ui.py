@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
+import gzip
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
-from starlette.responses import Response
+from starlette.responses import FileResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 import polylogue
+from polylogue.api.compression import LEAST_BYTES, takes_gzip
 from polylogue.infra.settings import Settings
 from polylogue.media.keys import PRIVATE
 from polylogue.media.urls import public_url
 
 INDEX = "index.html"
 _FOR_EVER = "public, max-age=31536000, immutable"
+_COMPRESSED = frozenset({".css", ".html", ".js", ".json", ".svg", ".txt", ".webmanifest"})
+_LEVEL = 9  # once for each file
 _PACKAGE = Path(polylogue.__file__).parent
 
 
@@ -62,6 +68,9 @@ class WebUi(StaticFiles):
 
     def __init__(self, directory: Path, settings: Settings) -> None:
         super().__init__(directory=directory)
+        self._small: dict[
+            tuple[str, str], bytes
+        ] = {}  # path and entity tag → the file compressed; as many as there are
         self._headers = {
             "Content-Security-Policy": content_security_policy(settings),
             "X-Content-Type-Options": "nosniff",
@@ -77,7 +86,35 @@ class WebUi(StaticFiles):
             if error.status_code != 404 or path.startswith(("assets/", "api/", "v1/")):
                 raise
             path, response = INDEX, await super().get_response(INDEX, scope)
+        if Path(path).suffix in _COMPRESSED:
+            response = await self._compressed(response, Headers(scope=scope))
         response.headers.update(self._headers)
         # Names in assets/ carry a hash of their content.
         response.headers["Cache-Control"] = _FOR_EVER if path.startswith("assets/") else "no-cache"
         return response
+
+    async def _compressed(self, response: Response, asked: Headers) -> Response:
+        """For whoever takes it; what is compressed is kept, and has the same tag as what is not, marked as weak."""
+        response.headers.add_vary_header("Accept-Encoding")
+        if not isinstance(response, FileResponse) or "range" in asked:
+            return response
+        if not takes_gzip(asked.get("accept-encoding", "")):
+            return response
+        if int(response.headers["content-length"]) < LEAST_BYTES:
+            return response
+        tag = response.headers["etag"]
+        key = (str(response.path), tag)
+        if key not in self._small:
+            self._small[key] = await asyncio.to_thread(_packed, Path(response.path))
+        headers = {
+            "Content-Type": response.headers["content-type"],
+            "Content-Encoding": "gzip",
+            "ETag": f"W/{tag}",
+            "Last-Modified": response.headers["last-modified"],
+            "Vary": response.headers["vary"],
+        }
+        return Response(self._small[key], headers=headers)
+
+
+def _packed(file: Path) -> bytes:
+    return gzip.compress(file.read_bytes(), _LEVEL, mtime=0)

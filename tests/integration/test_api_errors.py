@@ -219,6 +219,10 @@ async def test_without_kafka_nothing_is_accepted_and_readiness_says_why(prepared
         assert refusal(await client.post(POST, json=BODY)) == (503, "kafka_unavailable")
         assert (await client.get("/healthz")).status_code == 200
         ready = await client.get("/readyz")
+        for method in ("GET", "HEAD"):
+            asked = [await client.request(method, path) for path in ("/healthz", "/readyz", "/metrics")]
+            assert [one.status_code for one in asked] == [200, 503, 200]
+            assert not [one for one in asked if "html" in one.headers["content-type"]]
         assert ready.status_code == 503
         assert any(reason.startswith("Kafka:") for reason in ready.json()["missing"])
     assert await accepted(prepared) == 0

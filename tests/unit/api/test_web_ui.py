@@ -11,12 +11,16 @@ from fastapi.testclient import TestClient
 from polylogue.api.web_ui import WebUi, built_ui, content_security_policy
 from polylogue.infra.settings import Settings
 
+LONG = "export const words = 'many of them';\n" * 200
+
 
 @pytest.fixture
 def ui(tmp_path: Path) -> Path:
     (tmp_path / "assets").mkdir()
     (tmp_path / "index.html").write_text("<!doctype html><title>UI</title>", encoding="utf-8")
     (tmp_path / "assets" / "index-1a2b.js").write_text("export {}", encoding="utf-8")
+    (tmp_path / "assets" / "long-1a2b.js").write_text(LONG, encoding="utf-8")
+    (tmp_path / "assets" / "letters.woff2").write_bytes(LONG.encode())
     return tmp_path
 
 
@@ -39,6 +43,30 @@ def test_every_page_of_the_ui_is_the_one_document(browser: TestClient, address: 
 
 def test_what_is_named_by_its_hash_is_kept_for_ever(browser: TestClient) -> None:
     assert "immutable" in browser.get("/assets/index-1a2b.js").headers["cache-control"]
+
+
+def test_scripts_are_compressed_for_whoever_takes_it_and_fonts_are_not(browser: TestClient) -> None:
+    script = "/assets/long-1a2b.js"
+    small = browser.get(script, headers={"Accept-Encoding": "br, gzip"})
+    plain = browser.get(script, headers={"Accept-Encoding": "identity"})
+    assert small.text == plain.text == LONG
+    assert small.headers["content-encoding"] == "gzip"
+    assert int(small.headers["content-length"]) < len(LONG) / 10
+    assert "content-encoding" not in plain.headers
+    for answer in (small, plain):
+        assert answer.headers["vary"] == "Accept-Encoding"
+        assert answer.headers["content-type"].startswith("text/javascript")
+        assert answer.headers["content-security-policy"].startswith("default-src 'none'")
+        assert "immutable" in answer.headers["cache-control"]
+        kept = browser.get(script, headers={"If-None-Match": answer.headers["etag"]})
+        assert (kept.status_code, kept.content) == (304, b"")
+    assert small.headers["etag"] != plain.headers["etag"]
+    head = browser.head(script, headers={"Accept-Encoding": "gzip"})
+    assert head.headers["content-length"] == small.headers["content-length"]
+    part = browser.get(script, headers={"Accept-Encoding": "gzip", "Range": "bytes=0-5"})
+    assert (part.status_code, part.text) == (206, "export")
+    for whole in ("/assets/letters.woff2", "/assets/index-1a2b.js"):
+        assert "content-encoding" not in browser.get(whole, headers={"Accept-Encoding": "gzip"}).headers
 
 
 @pytest.mark.parametrize("address", ["/assets/gone.js", "/api/v1/nothing", "/v1/nothing"])
