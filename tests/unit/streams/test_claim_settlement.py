@@ -1,164 +1,25 @@
-"""Which outcome a claim ends in, case by case, with a store and a log that say what the case needs."""
+"""Which outcome a claim ends in, case by case, where its bytes are in the log."""
 
 from __future__ import annotations
 
 import hashlib
-import struct
-from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 import pytest
 from aiokafka.errors import KafkaConnectionError
 
-from polylogue.infra.settings import load_settings
-from polylogue.media.fetch import FetchInterruptedError, TooLargeError, UnfetchableError
-from polylogue.media.spool import Spool
-from polylogue.media.store import AlreadyThere, Conflict, ObjectHead, StorageUnavailableError, Stored, Upload
-from polylogue.media.verdicts import Accepted, Refused
-from polylogue.schemas.claims import MediaClaim, RemoteSource, RetryMedia, SegmentRange, StoreMedia
+from polylogue.media.store import AlreadyThere, Conflict, ObjectHead
+from polylogue.schemas.claims import MediaClaim, RetryMedia, StoreMedia
 from polylogue.schemas.clock import now_ms
 from polylogue.schemas.codec import event_codec, usage_codec
 from polylogue.schemas.envelope import Request
-from polylogue.schemas.events import MediaOutcome, MediaStored, MediaValidated
-from polylogue.streams.claim_settlement import ClaimSettlement
+from polylogue.schemas.events import MediaStored, MediaValidated
 from polylogue.streams.media_outcomes import work_event, work_usage
 from polylogue.streams.media_work import Settled, Work, work_of
-from polylogue.streams.segment_reader import Gone, Spooled
-from tests.support.claims import claim_of, one_record
-
-PNG = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR" + struct.pack(">II", 40, 30) + bytes(100)
-SHA256 = hashlib.sha256(PNG).hexdigest()
-SETTINGS = load_settings(_env_file=None, media_max_size_mb=1, s3_endpoint_url="http://127.0.0.1:1")
-CLAIM = claim_of("m1", segments=one_record(len(PNG), SHA256), cost_usd_micros=7)
-
-
-@dataclass
-class Store:
-    there: ObjectHead | None = None
-    result: Any = field(default_factory=Stored)
-    uploads: list[tuple[str, Upload]] = field(default_factory=list)
-    down: bool = False
-    content: bytes | None = PNG
-    downloads: int = 0
-
-    async def head(self, key: str, *, deadline: float) -> ObjectHead | None:
-        if self.down:
-            raise StorageUnavailableError("S3 cannot be used")
-        return self.there
-
-    async def download(self, key: str, *, deadline: float) -> Spool | None:
-        self.downloads += 1
-        return None if self.content is None else spool(self.content)
-
-    def begin(self, key: str, upload: Upload, *, deadline: float) -> None:
-        return None
-
-    async def put(self, key: str, upload: Upload, *, deadline: float, begun: object = None) -> Any:
-        self.uploads.append((key, upload))
-        return self.result
-
-
-@dataclass
-class Pool:
-    """Says of everything but a picture that it is none."""
-
-    errors: list[Exception] = field(default_factory=list)
-    asked: list[tuple[str | None, str | None]] = field(default_factory=list)
-
-    async def inspect(
-        self, source: Any, *, declared: str | None = None, media_type: str | None = None
-    ) -> Accepted | Refused:
-        self.asked.append((declared, media_type))
-        if self.errors:
-            raise self.errors.pop(0)
-        source.seek(0)
-        if not source.read(8).startswith(b"\x89PNG"):
-            return Refused(reason="unsupported_type", message="It is no picture.")
-        return Accepted(
-            media_type="image",
-            format="png",
-            content_type="image/png",
-            width=40,
-            height=30,
-            codec="png",
-            provenance=True,
-        )
-
-
-def spool(data: bytes) -> Spool:
-    filled = Spool()
-    filled.write(data)
-    return filled
-
-
-@dataclass
-class Reader:
-    data: bytes = PNG
-    gone: Gone | None = None
-    complete: bool = True
-    error: Exception | None = None
-    reads: int = 0
-
-    async def read(
-        self, media_id: str, segments: SegmentRange, *, wanted: Any, arrived: Any
-    ) -> Spooled | Gone | None:
-        if not await wanted():
-            return None
-        self.reads += 1
-        if self.error is not None:
-            raise self.error
-        return self.gone or Spooled(spool(self.data), complete=self.complete)
-
-
-@dataclass
-class Fetcher:
-    """Gives one answer after the other; the last one stays."""
-
-    answers: list[bytes | Exception] = field(default_factory=lambda: [PNG])
-    asked: list[tuple[str, bool]] = field(default_factory=list)
-
-    async def fetch(self, url: str, *, needs_key: bool = False) -> Spool:
-        self.asked.append((url, needs_key))
-        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        if isinstance(answer, Exception):
-            raise answer
-        return spool(answer)
-
-
-async def settle(
-    claim: MediaClaim = CLAIM,
-    store: Store | None = None,
-    reader: Reader | None = None,
-    *,
-    age_s: float = 0,
-    fetcher: Fetcher | None = None,
-    pool: Pool | None = None,
-) -> MediaOutcome:
-    work = StoreMedia(claim=claim, produced_at_ms=now_ms() - int(age_s * 1000))
-    with closing(await settled(work, store, reader, fetcher, pool)) as done:
-        return done.outcome
-
-
-async def settled(  # noqa: PLR0917 (the parts of an agent)
-    work: StoreMedia | RetryMedia,
-    store: Store | None = None,
-    reader: Reader | None = None,
-    fetcher: Fetcher | None = None,
-    pool: Pool | None = None,
-    accepted: Callable[[Work, MediaValidated], None] = lambda _work, _facts: None,
-) -> Settled:
-    settlement = ClaimSettlement(
-        SETTINGS,
-        store or Store(),  # type: ignore[arg-type]
-        reader or Reader(),  # type: ignore[arg-type]
-        fetcher or Fetcher(),  # type: ignore[arg-type]
-        pool or Pool(),  # type: ignore[arg-type]
-        accepted=accepted,
-    )
-    return await settlement.settle(work_of(Request(request_id="r", data=work), work))
+from polylogue.streams.segment_reader import Gone
+from tests.support.settlement import CLAIM, OTHER, PNG, SHA256, Pool, Reader, Store, settle, settled
 
 
 def claim_to(data: bytes, **changes: Any) -> MediaClaim:
@@ -302,79 +163,6 @@ async def test_outcome_and_usage_have_ids_that_no_repetition_changes() -> None:
     assert usage.data.latency_ms == 4_000  # type: ignore[attr-defined]
     assert usage.data.provider == "sim"  # type: ignore[attr-defined]
     assert usage.data.cost_usd_micros == 7  # type: ignore[attr-defined]
-
-
-OTHER = PNG + b"of another attempt"
-URL = "https://provider.test/film?signature=abc"
-REMOTE = msgspec.structs.replace(CLAIM, segments=None, remote=RemoteSource(url=URL, needs_key=True), retry=3)
-
-
-async def test_a_medium_given_by_url_is_stored_as_what_came() -> None:
-    store, fetcher = Store(), Fetcher()
-    done = await settle(REMOTE, store, fetcher=fetcher)
-    assert isinstance(done, MediaStored)
-    assert (done.sha256, done.size_bytes, done.width, done.retry) == (SHA256, len(PNG), 40, 3)
-    ((key, upload),) = store.uploads
-    assert (key, upload.sha256, upload.content_type) == (CLAIM.key, SHA256, "image/png")
-    assert fetcher.asked == [(URL, True)]
-
-
-async def test_an_object_already_there_is_the_medium_and_nothing_is_fetched() -> None:
-    there = ObjectHead(len(OTHER), "image/png", hashlib.sha256(OTHER).hexdigest())
-    store, fetcher = Store(there=there, content=OTHER), Fetcher()
-    done = await settle(REMOTE, store, fetcher=fetcher)
-    assert isinstance(done, MediaStored)
-    assert (done.sha256, done.size_bytes, done.format) == (there.sha256, len(OTHER), "png")
-    assert (store.uploads, fetcher.asked) == ([], [])
-
-
-async def test_other_bytes_that_another_attempt_stored_meanwhile_are_the_medium() -> None:
-    there = ObjectHead(len(OTHER), "image/png", hashlib.sha256(OTHER).hexdigest())
-    first = await settle(REMOTE, Store(result=Conflict(there), content=OTHER))
-    assert isinstance(first, MediaStored)
-    assert (first.sha256, first.size_bytes) == (there.sha256, len(OTHER))
-    equal = await settle(REMOTE, Store(result=AlreadyThere(ObjectHead(len(PNG), "image/png", SHA256))))
-    assert isinstance(equal, MediaStored)
-    assert equal.sha256 == SHA256
-
-
-@pytest.mark.parametrize(
-    ("answer", "outcome", "reason"),
-    [
-        (UnfetchableError("The address of the file is not a public one."), "MediaFailed", "fetch_failed"),
-        (TooLargeError(), "MediaRejected", "too_large"),
-        (b"", "MediaRejected", "empty"),
-        (b"<svg/>", "MediaRejected", "unsupported_type"),
-        (ZeroDivisionError(), "MediaFailed", "internal"),
-    ],
-)
-async def test_what_no_second_attempt_could_mend_ends_at_once(
-    answer: bytes | Exception, outcome: str, reason: str
-) -> None:
-    store, fetcher = Store(), Fetcher([answer])
-    done = await settle(REMOTE, store, fetcher=fetcher)
-    assert (type(done).__name__, done.reason, done.retry) == (outcome, reason, 3)
-    assert done.message.endswith(".")
-    assert URL not in done.message
-    assert (store.uploads, len(fetcher.asked)) == ([], 1)
-
-
-async def test_a_failure_that_may_pass_is_tried_again_until_the_deadline() -> None:
-    interrupted = FetchInterruptedError("the server answered 503", retry_after_s=0.01)
-    fetcher = Fetcher([interrupted, FetchInterruptedError("the transfer failed"), PNG])
-    assert isinstance(await settle(REMOTE, fetcher=fetcher), MediaStored)
-    assert len(fetcher.asked) == 3
-    late = Fetcher([interrupted])
-    assert (await settle(REMOTE, fetcher=late, age_s=10_000)).reason == "fetch_failed"
-    assert len(late.asked) == 1
-
-
-async def test_an_object_that_is_none_of_ours_is_not_adopted() -> None:
-    assert (await settle(REMOTE, Store(there=ObjectHead(5, "image/png", None)))).reason == "internal"
-
-
-def test_a_url_is_not_shown_where_its_claim_is() -> None:
-    assert "provider.test" not in repr(REMOTE)
 
 
 async def test_what_was_stored_and_then_changed_is_no_medium() -> None:
