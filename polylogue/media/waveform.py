@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO
@@ -30,10 +31,12 @@ def waveform(file: BinaryIO, facts: Accepted) -> bytes:
         length_s = (facts.duration_ms or 0) / 1000
         most = length_s * sound.rate * sound.channels / (POINTS * _BLOCKS_A_POINT)
         block = max(_FEWEST_SAMPLES, int(most))
-        for frame in container.decode(sound):
-            for piece in resampler.resample(frame):
-                size = piece.samples * piece.layout.nb_channels * 2
-                blocks.extend(_loudest(bytes(memoryview(piece.planes[0])[:size]), block))
+        for packet in container.demux(sound):
+            with contextlib.suppress(av.InvalidDataError):  # players pass over a damaged packet, too
+                for frame in packet.decode():
+                    for piece in resampler.resample(frame):
+                        size = piece.samples * piece.layout.nb_channels * 2
+                        blocks.extend(_loudest(bytes(memoryview(piece.planes[0])[:size]), block))
     return orjson.dumps({"duration_ms": facts.duration_ms, "peaks": peaks(blocks)})
 
 

@@ -162,6 +162,14 @@ def test_silence_is_flat_and_the_shortest_sound_has_all_points() -> None:
     assert len(json.loads(made(wav(0.05))["waveform"].data)["peaks"]) == POINTS
 
 
+def test_a_sound_that_was_put_together_of_two_files_has_an_outline_of_both() -> None:
+    half = SAMPLES["mp3"]()
+    outline = json.loads(made(half + half)["waveform"].data)
+    assert outline["duration_ms"] == pytest.approx(6000, abs=120)
+    first, second = outline["peaks"][:100], outline["peaks"][100:]
+    assert max(second) == pytest.approx(max(first), abs=0.02)
+
+
 @pytest.mark.parametrize("loudest", [-32768, 32767])
 def test_one_loud_sample_of_a_long_sound_is_seen_where_it_stands(loudest: int) -> None:
     silent = bytearray(wav(30.0, loud=0.0))
