@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from polylogue.infra.settings import Settings
     from polylogue.schemas.envelope import UsageEvent
+    from polylogue.schemas.usage import Steps
 
 POLL_MS = 500
 
@@ -98,7 +99,7 @@ def line(event: UsageEvent) -> str:
     size = f"{data.width}×{data.height}" if data.width and data.height else None
     length = f"{data.duration_ms / 1000:.1f} s" if data.duration_ms else None
     cost = f"${data.cost_usd_micros / 1_000_000:.4f}" if data.cost_usd_micros is not None else None
-    took = f"in {data.latency_ms} ms" if data.latency_ms is not None else None
+    took = f"in {data.latency_ms} ms{_steps(data.steps)}" if data.latency_ms is not None else None
     told = [
         data.format or data.media_type,
         f"{data.size_bytes:,} bytes",
@@ -113,3 +114,12 @@ def line(event: UsageEvent) -> str:
         + ", ".join(clean(one) for one in told if one)
         + f"  {data.media_id}"
     )
+
+
+def _steps(steps: Steps | None) -> str:
+    """What took how long of it, in the order in which it was done."""
+    if steps is None:
+        return ""
+    named = [(name, getattr(steps, name)) for name in steps.__struct_fields__]
+    told = ", ".join(f"{name} {took}" for name, took in named if took is not None)
+    return f" ({told})" if told else ""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from polylogue.media.keys import medium_of
 from polylogue.schemas.base import Payload
 from polylogue.schemas.claims import ExpireMedia, MediaClaim, MediumRef, RetryMedia, StoreMedia
 from polylogue.schemas.conversation_state import ConversationState, MediaPhase, MediumState
@@ -240,6 +241,7 @@ def expire_request(event: Event, partition: int) -> Request | None:
     data = event.data
     if not isinstance(data, MediaStored):
         return None
+    name = medium_of(data.key)
     medium = MediumRef(
         media_id=data.media_id,
         media_type=data.media_type,
@@ -249,6 +251,7 @@ def expire_request(event: Event, partition: int) -> Request | None:
         key=data.key,
         turn_id=event.turn_id,
         response_id=event.response_id,
+        model=name.model if name else None,  # the key alone tells it here
         size_bytes=data.size_bytes,
     )
     return Request(request_id=f"{data.media_id}.expire", data=ExpireMedia(medium=medium))

@@ -9,7 +9,7 @@ from polylogue.cli.media_retry import seconds
 from polylogue.cli.problems import Problem
 from polylogue.cli.usage_tail import line
 from polylogue.schemas.envelope import UsageEvent
-from polylogue.schemas.usage import MediaUsageRecorded
+from polylogue.schemas.usage import MediaUsageRecorded, Steps
 from polylogue.streams.sweeper_audit import Finding
 
 
@@ -39,6 +39,7 @@ def test_a_line_of_usage_tells_what_is_known_and_obeys_nobody() -> None:
         duration_ms=1500,
         cost_usd_micros=12_300,
         latency_ms=987,
+        steps=Steps(queued=12, read=300, upload=675),
     )
     event = UsageEvent(
         event_id="m.failed.0", owner_id="local", occurred_at="2026-11-03T09:12:30.250Z", data=recorded
@@ -46,7 +47,9 @@ def test_a_line_of_usage_tells_what_is_known_and_obeys_nobody() -> None:
     told = line(event)
     assert "\x1b" not in told
     assert told.startswith("2026-11-03T09:12:30.250Z  failed    local  sim/")
-    assert told.endswith("video, 1,234,567 bytes, 640×480, 1.5 s, $0.0123, in 987 ms, storage_unavailable  m")
+    assert told.endswith(
+        "video, 1,234,567 bytes, 640×480, 1.5 s, $0.0123, in 987 ms (queued 12, read 300, upload 675), storage_unavailable  m"
+    )
 
 
 def test_the_table_of_an_audit_says_what_was_removed_and_what_is_left() -> None:

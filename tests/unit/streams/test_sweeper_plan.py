@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from polylogue.media.keys import object_key
 from polylogue.schemas import events
 from polylogue.schemas.base import Payload
 from polylogue.schemas.claims import ExpireMedia, RetryMedia, StoreMedia
@@ -186,12 +187,14 @@ def test_idle_conversations_are_forgotten_in_time(monkeypatch: pytest.MonkeyPatc
 def test_what_was_stored_is_asked_to_expire_with_all_that_the_agent_needs() -> None:
     made, log = produced()
     stored = made.stored(log[-1].response_id or "", "m")
+    key = object_key("image", CONVERSATION, "sim/painter", "20260101", "m", "png")
+    stored = msgspec.structs.replace(stored, data=msgspec.structs.replace(stored.data, key=key))
     request = expire_request(stored, 7)
     assert request is not None
     assert isinstance(request.data, ExpireMedia)
     medium = request.data.medium
     assert (medium.media_id, medium.answer_partition, medium.owner_id) == ("m", 7, "local")
-    assert (medium.key, medium.size_bytes) == (stored.data.key, 7)  # type: ignore[attr-defined]
+    assert (medium.key, medium.size_bytes, medium.model) == (key, 7, "sim/painter")
     assert expire_request(log[0], 7) is None
 
 
