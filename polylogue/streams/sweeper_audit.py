@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from polylogue.media.bucket_contents import MEDIA, HalfDoneUpload, StoredObject
-from polylogue.media.keys import PRIVATE
+from polylogue.media.keys import PRIVATE, medium_of
 from polylogue.streams.sweeper_facts import LogFacts, MediumFact
-from polylogue.streams.sweeper_objects import object_name
 
 Kind = Literal["orphan", "leftover", "missing", "upload"]
 
@@ -74,7 +73,7 @@ def _judged(one: StoredObject, facts: LogFacts, listed_ms: int, ages: Ages) -> F
     old = one.modified_ms < listed_ms - ages.orphan_ms
     if not one.key.startswith(MEDIA):
         return _judged_private(one, facts, listed_ms, ages)
-    named = object_name(one.key)
+    named = medium_of(one.key)
     if named is None:
         return _finding("orphan", one, "no key of ours") if old else None
     medium = facts.media.get(named.media_id)
@@ -132,5 +131,5 @@ def _missing(facts: LogFacts, there: set[str], listed_ms: int, ages: Ages) -> It
 
 
 def _finding(kind: Kind, one: StoredObject, why: str) -> Finding:
-    named = object_name(one.key)
+    named = medium_of(one.key)
     return Finding(kind, one.key, why, one.size_bytes, one.modified_ms, named.media_id if named else None)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import TypeVar, get_args
-from urllib.parse import quote, unquote
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from polylogue.media.bucket_contents import MEDIA, BucketContents, HalfDoneUpload, StoredObject
+from polylogue.media.bucket_contents import BucketContents, HalfDoneUpload, StoredObject
+from polylogue.media.keys import conversation_prefix, medium_of, medium_prefix
 from polylogue.media.threads import DaemonThreads
 from polylogue.schemas.base import MediaType
 from polylogue.streams.sweeper_plan import RemoveObjects
@@ -19,8 +17,6 @@ from polylogue.streams.sweeper_plan import RemoveObjects
 REQUESTS_TIMEOUT_S = 120.0  # one action: a few lists and some hundred deletes
 
 T = TypeVar("T")
-
-_NAME = re.compile(r"[0-9]{8}_([^.]+)\..+")
 
 
 class BucketUnavailableError(Exception):
@@ -31,31 +27,11 @@ class DecisionTooOldError(Exception):
     """Too much time has passed since it was looked up what may be removed."""
 
 
-@dataclass(frozen=True)
-class ObjectName:
-    """What a key below `media/` says: whose object it is."""
-
-    conversation_id: str
-    media_id: str
-
-
-def object_name(key: str) -> ObjectName | None:
-    """The inverse of `media.keys.object_key` and `rendition_key`; None for a key of another form."""
-    parts = key.split("/")
-    if len(parts) != 5 or parts[1] not in get_args(MediaType):
-        return None
-    name = _NAME.fullmatch(parts[4])
-    return ObjectName(unquote(parts[2]), unquote(name[1])) if name else None
-
-
 def prefixes(action: RemoveObjects) -> list[str]:
     """Where the objects lie: beside the original where its key is known, otherwise anywhere in the conversation."""
-    if action.key is not None and (named := object_name(action.key)) is not None:
-        folder = action.key.rpartition("/")[0]
-        date = action.key.rpartition("/")[2][:8]
-        return [f"{folder}/{date}_{quote(named.media_id, safe='')}."]
-    conversation = quote(action.conversation_id, safe="")
-    return [f"{MEDIA}{media_type}/{conversation}/" for media_type in get_args(MediaType)]
+    if action.key is not None and medium_of(action.key) is not None:
+        return [medium_prefix(action.key)]
+    return [conversation_prefix(media_type, action.conversation_id) for media_type in get_args(MediaType)]
 
 
 class ObjectRemoval:
@@ -108,7 +84,7 @@ class ObjectRemoval:
     def _of(self, action: RemoveObjects) -> Iterator[StoredObject]:
         for prefix in prefixes(action):
             for one in self._contents.objects(prefix):
-                named = object_name(one.key)
+                named = medium_of(one.key)
                 if action.media_id is None or (named is not None and named.media_id == action.media_id):
                     yield one
 
