@@ -69,6 +69,38 @@ def beside(settings: Settings) -> Settings:
     return other
 
 
+async def apply_in_steps(
+    connection: psycopg.AsyncConnection[Any],
+    projection: Projection,
+    records: Sequence[Recorded],
+    step: int,
+    *,
+    memory: StateMemory | None = None,
+    failing_first: bool = False,
+) -> None:
+    """Batch after batch of `step` records; `failing_first`: each is written, taken back and tried again."""
+    checkpoint = await take(connection, projection, HEAD)
+    for start in range(0, len(records), step):
+        batch = records[start : start + step]
+        if failing_first:
+            with pytest.raises(psycopg.errors.DeadlockDetected):
+                await apply_batch(
+                    connection, projection, checkpoint, batch, memory=memory, write=_refuse_once_written
+                )
+        applied = await apply_batch(connection, projection, checkpoint, batch, memory=memory)
+        assert applied.refusal is None, projection.name
+        checkpoint = applied.checkpoint
+
+
+async def tables_at_once(settings: Settings, records: Sequence[Recorded]) -> Any:
+    """What all projections make of the records in one batch."""
+    apart = beside(settings)
+    async with connected(apart) as connection:
+        for projection in PROJECTIONS:
+            await apply_in_steps(connection, projection, records, len(records))
+    return tables(apart)
+
+
 async def test_the_copy_that_lost_its_partition_writes_nothing(migrated: Settings) -> None:
     records = _records(sample_story("c"))
     for projection in PROJECTIONS:
@@ -119,18 +151,12 @@ async def test_states_that_are_remembered_are_not_read_again_and_give_the_same_r
     migrated: Settings,
 ) -> None:
     records = _records(sample_story("c"))
-    apart = beside(migrated)
-    async with connected(migrated) as connection, connected(apart) as at_once:
+    async with connected(migrated) as connection:
         for projection in PROJECTIONS:
             memory = Counting()
-            checkpoint = await take(connection, projection, HEAD)
-            for start in range(0, len(records), 5):
-                batch = records[start : start + 5]
-                applied = await apply_batch(connection, projection, checkpoint, batch, memory=memory)
-                checkpoint = applied.checkpoint
+            await apply_in_steps(connection, projection, records, 5, memory=memory)
             assert memory.read == 1, projection.name  # of the conversation, when it was new
-            await apply_batch(at_once, projection, await take(at_once, projection, HEAD), records)
-    assert tables(migrated) == tables(apart)
+    assert tables(migrated) == await tables_at_once(migrated, records)
 
 
 async def _refuse_once_written(
@@ -144,21 +170,10 @@ async def test_a_transaction_that_fails_leaves_nothing_behind_that_its_repetitio
     migrated: Settings,
 ) -> None:
     records = _records(sample_story("c"))
-    apart = beside(migrated)
-    async with connected(migrated) as connection, connected(apart) as at_once:
+    async with connected(migrated) as connection:
         for projection in PROJECTIONS:
-            memory = StateMemory()
-            checkpoint = await take(connection, projection, HEAD)
-            for start in range(0, len(records), 5):
-                batch = records[start : start + 5]
-                with pytest.raises(psycopg.errors.DeadlockDetected):
-                    await apply_batch(
-                        connection, projection, checkpoint, batch, memory=memory, write=_refuse_once_written
-                    )
-                applied = await apply_batch(connection, projection, checkpoint, batch, memory=memory)
-                checkpoint = applied.checkpoint
-            await apply_batch(at_once, projection, await take(at_once, projection, HEAD), records)
-    assert tables(migrated) == tables(apart)
+            await apply_in_steps(connection, projection, records, 5, memory=StateMemory(), failing_first=True)
+    assert tables(migrated) == await tables_at_once(migrated, records)
 
 
 @pytest.mark.parametrize("step", [1, 7, 40])
@@ -167,18 +182,10 @@ async def test_batches_of_any_size_give_the_same_rows(migrated: Settings, step: 
     if step == 7:
         story.delete()
     records = _records(story)
-    in_steps, at_once = migrated, beside(migrated)
-    for target, size in ((in_steps, step), (at_once, len(records))):
-        async with connected(target) as connection:
-            for projection in PROJECTIONS:
-                checkpoint = await take(connection, projection, HEAD)
-                for start in range(0, len(records), size):
-                    batch = records[start : start + size]
-                    applied = await apply_batch(connection, projection, checkpoint, batch)
-                    assert applied.refusal is None, projection.name
-                    checkpoint = applied.checkpoint
-
-    assert tables(in_steps) == tables(at_once)
+    async with connected(migrated) as connection:
+        for projection in PROJECTIONS:
+            await apply_in_steps(connection, projection, records, step)
+    assert tables(migrated) == await tables_at_once(migrated, records)
 
 
 async def test_batches_of_several_partitions_are_written_together_or_not_at_all(migrated: Settings) -> None:
