@@ -43,13 +43,17 @@ async def placed(services: Services, owner: str, conversation_id: str) -> Conver
     return place
 
 
-def _held_place(services: Services, owner: str, conversation_id: str) -> ConversationPlace | None:
-    """For whoever comes back to a conversation that is held here: its own records say whose it is.
+def _held_place(
+    services: Services, owner: str, conversation_id: str, after: Cursor
+) -> ConversationPlace | None:
+    """For whoever comes back to what is held here of a conversation: its own records say whose it is.
 
-    Of its turns the tables may know more, and of its beginning; with a cursor and no turn nobody asks.
+    Of its turns the tables may know more, and of its beginning; with such a cursor and no turn nobody asks.
     """
     channel = services.hub.find(conversation_id)
     if channel is None or channel.owner != owner or channel.state.deleted:
+        return None
+    if after.place < channel.window.floor:
         return None
     return ConversationPlace(first_offset=channel.start, safe_start=channel.start, turns={})
 
@@ -92,6 +96,7 @@ async def subscribe(
     partition = services.partition_of(conversation_id)
     if after is not None:
         await _check(services, after, partition)
+        after = _bounded(after, place)
     try:
         channel = await services.hub.channel(conversation_id, partition, place.safe_start)
     except LogTruncatedError as error:
@@ -140,7 +145,7 @@ async def stream(
         cursor = read_cursor(after)
         place = None
         if cursor is not None and turn_id is None and not snapshot:
-            place = _held_place(services, owner, conversation_id)
+            place = _held_place(services, owner, conversation_id, cursor)
         if place is None:
             place = await _shared_place(services, owner, conversation_id, turn_id)
         try:
@@ -220,6 +225,12 @@ def read_cursor(text: str | None) -> Cursor | None:
         return cursors.parse(text) if text else None
     except CursorError as error:
         raise ApiError(400, "bad_cursor", str(error)) from None
+
+
+def _bounded(after: Cursor, place: ConversationPlace) -> Cursor:
+    """Nothing of the conversation lies before its first event: a cursor that was made up has nobody read all that does."""
+    first = cursors.before(after.log_id, after.partition, place.first_offset)
+    return max(after, first)._replace(start=max(after.start, first.start))
 
 
 async def _check(services: Services, after: Cursor, partition: int) -> None:

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from polylogue.api import audience
+from polylogue.api.catch_up import LogReaders
 from polylogue.api.cursor import parse
 from polylogue.infra.settings import Settings
 from polylogue.schemas import events
@@ -234,3 +235,31 @@ async def test_a_made_up_cursor_shows_nothing_that_is_not_there_anyway(prepared:
                 seen = await stream.until("chunk")
             assert {frame["conversation_id"] for frame in seen} == {mine.command.conversation_id}
         assert other.command.conversation_id not in msgspec.json.encode(seen).decode()
+
+
+async def test_a_made_up_cursor_has_nobody_read_what_lies_before_the_conversation(
+    prepared: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+    reads = LogReaders.read
+
+    def noted(readers: LogReaders, partition: int, key: bytes | None, start: int, stop: int) -> Any:
+        read.append(start)
+        return reads(readers, partition, key, start, stop)
+
+    monkeypatch.setattr(LogReaders, "read", noted)
+    async with api_server(prepared) as client, api_server(prepared) as other, Wire(prepared) as wire:
+        cursor, script = None, None
+        while cursor is None or cursor.start < 6:  # until one comes behind another in its partition
+            script = await begun(client, wire)
+            async with frames(client, "GET", url_of(script), standard=True) as stream:
+                cursor = parse((await stream.until("start"))[-1]["id"])
+        assert script is not None
+        read.clear()
+        made_up = cursor._replace(offset=0, frame=0, start=0)
+        for server in (client, other):
+            for start in (0, 1):
+                after = {"after": str(made_up._replace(start=start))}
+                async with frames(server, "GET", url_of(script), standard=True, params=after) as stream:
+                    assert (await stream.until("start"))[-1]["id"] == str(cursor)
+    assert min(read) >= cursor.start - 1
