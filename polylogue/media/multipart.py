@@ -127,15 +127,14 @@ class Multipart:
         def request() -> CompletedPartTypeDef:
             end = self._parts.end(start)
             checksum = base64.b64encode(self._parts.sha256(start, end)).decode()
-            with self._parts.open(start, end) as piece:
-                answer = self._calls.uploads.upload_part(
-                    Bucket=self.described["Bucket"],
-                    Key=self.described["Key"],
-                    UploadId=upload_id,
-                    PartNumber=number,
-                    Body=piece,
-                    ChecksumSHA256=checksum,
-                )
+            answer = self._calls.uploads.upload_part(
+                Bucket=self.described["Bucket"],
+                Key=self.described["Key"],
+                UploadId=upload_id,
+                PartNumber=number,
+                Body=self._parts.open(start, end),
+                ChecksumSHA256=checksum,
+            )
             return {"PartNumber": number, "ETag": answer["ETag"], "ChecksumSHA256": checksum}
 
         async with self._at_once:

@@ -283,10 +283,9 @@ class ObjectStore:
         def request() -> None:
             # What S3 compares the bytes with is what the log or the sender said, not what was just read.
             checksum = base64.b64encode(bytes.fromhex(upload.sha256)).decode()
-            with parts.open() as body:
-                self._calls.uploads.put_object(
-                    **described, Body=body, IfNoneMatch="*", ChecksumSHA256=checksum
-                )
+            self._calls.uploads.put_object(
+                **described, Body=parts.open(), IfNoneMatch="*", ChecksumSHA256=checksum
+            )
 
         await self._calls.once(request)
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer
-
-from polylogue.infra.fetch_pace import FetchPace
 
 
 class BatchPace:
@@ -23,22 +20,19 @@ class BatchPace:
     LONGEST_HOLD_MS = 75  # below the follower's poll, which would come back without records
     HELD_BYTES = 256 * 1024  # some hundreds of records: who has so many before it need not gather any
 
-    def __init__(
-        self, consumer: AIOKafkaConsumer, clock: Callable[[], float], *, busy_ms: int, quiet_ms: int
-    ) -> None:
+    def __init__(self, consumer: AIOKafkaConsumer, wait_ms: int) -> None:
+        """`wait_ms` is for a fetch that ends with its first record."""
         # aiokafka has no way to say so to a running consumer; a test tells when these names are gone.
         self._fetcher: Any = consumer._fetcher  # noqa: SLF001
-        self._busy_ms = busy_ms
-        self._pace = FetchPace(consumer, clock, busy_ms=busy_ms, quiet_ms=quiet_ms)
+        self._wait_ms = wait_ms
 
     def saw(self, records: int, took_s: float) -> None:
         """After every poll: how many there were, and how long their transaction took."""
-        self._pace.saw(records)
         if records:
             self._fetcher._fetch_min_bytes = self.HELD_BYTES  # noqa: SLF001
             self._fetcher._fetch_max_wait_ms = min(  # noqa: SLF001
                 self.LONGEST_HOLD_MS, round(self.TIMES * took_s * 1000)
             )
-        elif self._fetcher._fetch_min_bytes > 1:  # noqa: SLF001
+        else:
             self._fetcher._fetch_min_bytes = 1  # noqa: SLF001
-            self._fetcher._fetch_max_wait_ms = self._busy_ms  # noqa: SLF001
+            self._fetcher._fetch_max_wait_ms = self._wait_ms  # noqa: SLF001

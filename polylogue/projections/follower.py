@@ -28,7 +28,6 @@ from polylogue.projections.table_writer import TableWriter
 from polylogue.projections.versions import Skip, Version
 
 POLL_MS = 100  # records end the wait at once; this is how soon a new assignment or a stop is noticed
-QUIET_FETCH_MS = 250
 BATCH_RECORDS = 2000
 ATTEMPTS = 3  # for a record that cannot be applied, before its partition stops
 REPORT_INTERVAL_S = 1.0  # the group's offsets are for lag monitoring only
@@ -92,7 +91,7 @@ class Follower(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
             await self._kafka.wait(error)
             return None
         self._kafka.over()
-        self._pace = BatchPace(consumer, time.monotonic, busy_ms=FETCH_MAX_WAIT_MS, quiet_ms=QUIET_FETCH_MS)
+        self._pace = BatchPace(consumer, FETCH_MAX_WAIT_MS)
         return consumer
 
     def on_partitions_revoked(self, _revoked: Iterable[TopicPartition]) -> None:

@@ -13,7 +13,7 @@ from aiokafka.errors import KafkaError
 
 from polylogue.infra.crash_points import crash_point
 from polylogue.infra.fetch_pace import FetchPace
-from polylogue.infra.kafka import FETCH_MAX_WAIT_MS, client_options
+from polylogue.infra.kafka import client_options
 from polylogue.infra.logs import get_logger
 from polylogue.infra.settings import Settings
 from polylogue.infra.topics import COMMANDS, COMMANDS_DLQ, topic_name
@@ -35,6 +35,7 @@ from polylogue.streams.segments import MediaOutbox
 from polylogue.streams.titles import Titles
 
 POLL_MS = 200
+FETCH_MAX_WAIT_MS = 50  # what can wait for a fetch without records: see FetchPace
 COMMIT_EVERY_S = 1.0
 RECLAIM_PAUSE_S = 1.0  # a heartbeat: time to hear of a rebalance
 HEARTBEAT_MS = 1000

@@ -7,13 +7,13 @@ fails or takes too long says that the picture is new: shown twice is better than
 from __future__ import annotations
 
 import asyncio
+import tempfile
 from dataclasses import dataclass, field
 from typing import BinaryIO, Protocol
 
 from polylogue.infra.logs import get_logger
 from polylogue.media.dimensions import HEAD_BYTES, image_size
 from polylogue.media.sniff import MediaKind
-from polylogue.media.spool import Spool
 
 COMPARE_S = 5.0  # a picture of 40 megapixels takes about one; an answer's end may wait for it
 
@@ -29,7 +29,7 @@ class Fingerprints(Protocol):
 
 @dataclass
 class _OfOneSize:
-    first: Spool | None = None  # not decoded until there is another one
+    first: BinaryIO | None = None  # not decoded until there is another one
     fingerprints: set[str] = field(default_factory=set)
 
     def forget_first(self) -> None:
@@ -51,13 +51,13 @@ class SeenPictures:
 
     async def keep(self, size: Size, data: bytes) -> None:
         """Remembers the first picture of its size."""
-        spool = Spool()
-        self._sizes[size] = _OfOneSize(first=spool)
+        file = tempfile.TemporaryFile()  # noqa: SIM115 (closed by `forget_first`)
+        self._sizes[size] = _OfOneSize(first=file)
         try:
-            await asyncio.to_thread(spool.write, data)
+            await asyncio.to_thread(_write, file, data)
         except OSError as error:
             log.warning("picture_not_kept", error=type(error).__name__)
-            spool.close()
+            file.close()
             del self._sizes[size]
 
     async def shows_again(self, size: Size, data: bytes) -> bool:
@@ -66,11 +66,11 @@ class SeenPictures:
         try:
             async with asyncio.timeout(COMPARE_S):
                 if seen.first is not None:
-                    self._note(seen, await self._fingerprints.fingerprint(seen.first.file))
+                    self._note(seen, await self._fingerprints.fingerprint(seen.first))
                     seen.forget_first()
-                with Spool() as spool:
-                    await asyncio.to_thread(spool.write, data)
-                    found = await self._fingerprints.fingerprint(spool.file)
+                with tempfile.TemporaryFile() as file:
+                    await asyncio.to_thread(_write, file, data)
+                    found = await self._fingerprints.fingerprint(file)
         except (OSError, TimeoutError) as error:
             log.warning("pictures_not_compared", error=type(error).__name__)
             return False
@@ -86,6 +86,11 @@ class SeenPictures:
     def _note(seen: _OfOneSize, fingerprint: str | None) -> None:
         if fingerprint is not None:
             seen.fingerprints.add(fingerprint)
+
+
+def _write(file: BinaryIO, data: bytes) -> None:
+    file.write(data)
+    file.flush()  # another process reads it
 
 
 def size_of(data: bytes, kind: MediaKind | None) -> Size | None:

@@ -149,7 +149,8 @@ class SegmentsAhead:
     async def add(self, data: bytes) -> bool:
         self._rest += data
         while len(self._rest) >= SEGMENT_BYTES:
-            segment = bytes(self._rest[:SEGMENT_BYTES])
+            with memoryview(self._rest) as rest:  # a slice of the array itself would be copied twice
+                segment = bytes(rest[:SEGMENT_BYTES])
             del self._rest[:SEGMENT_BYTES]
             if self._begun is None:
                 # Gateways repeat a picture at the end of an answer.

@@ -18,8 +18,8 @@ def fetcher() -> Any:
     return SimpleNamespace(_fetch_min_bytes=1, _fetch_max_wait_ms=50)
 
 
-def _pace(fetcher: Any, clock: Any = lambda: 0.0) -> BatchPace:
-    return BatchPace(SimpleNamespace(_fetcher=fetcher), clock, busy_ms=50, quiet_ms=250)
+def _pace(fetcher: Any) -> BatchPace:
+    return BatchPace(SimpleNamespace(_fetcher=fetcher), 50)
 
 
 def test_the_consumer_still_looks_at_what_is_set_before_each_fetch() -> None:
@@ -46,13 +46,3 @@ def test_the_first_record_after_a_poll_without_any_ends_its_fetch(fetcher: Any) 
     pace.saw(1, 0.03)
     pace.saw(0, 0.0)
     assert (fetcher._fetch_min_bytes, fetcher._fetch_max_wait_ms) == (1, 50)
-
-
-def test_fetches_become_long_when_nothing_has_come_for_a_while(fetcher: Any) -> None:
-    now = 0.0
-    pace = _pace(fetcher, lambda: now)
-    pace.saw(1, 0.03)
-    now = 3.0
-    pace.saw(0, 0.0)
-    pace.saw(0, 0.0)
-    assert (fetcher._fetch_min_bytes, fetcher._fetch_max_wait_ms) == (1, 250)
