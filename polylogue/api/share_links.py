@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import re
 import secrets
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,9 @@ _SECRET_BYTES = 24  # 192 bits: nobody finds one by guessing
 # The secret, then the conversation's id, by which it is found without an index of secrets.
 _LINK = re.compile(r"[0-9A-Za-z_-]{32}([0-9A-Za-z_-]{1,64})")
 _OF_CONVERSATION = "SELECT share_id, owner_id FROM conversations WHERE conversation_id = %s AND NOT deleted"
+_WORKING = """
+    SELECT share_id FROM conversations WHERE conversation_id = ANY(%s) AND share_id = ANY(%s) AND NOT deleted
+"""
 _ONE_AT_A_TIME = "SELECT pg_advisory_xact_lock(hashtextextended('share ' || %s, 0))"
 TABLES = ("conversations",)
 
@@ -41,6 +45,13 @@ async def opened(connection: AsyncConnection[Any], share_id: str) -> Shared:
     if found is None or row is None or row[0] is None or not hmac.compare_digest(row[0], share_id):
         raise not_found("link")
     return Shared(row[1], found[1])
+
+
+async def working(connection: AsyncConnection[Any], links: Collection[str]) -> set[str]:
+    """Those of the links that still open something."""
+    named = {link: found[1] for link in links if (found := _LINK.fullmatch(link))}
+    rows = await connection.execute(_WORKING, (list(named.values()), list(named)))
+    return {link for (link,) in await rows.fetchall()}
 
 
 async def link_of(services: Services, owner: str, conversation_id: str) -> str:

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import count
 from typing import Any
 
 import httpx
 import pytest
 
 from polylogue.api import changes
+from polylogue.api import share as api_share
+from polylogue.api.byte_stream import ByteStream, Downloads
 from polylogue.infra.settings import Settings
-from tests.support.accounts import bearer, key_of, keyed
+from polylogue.media.reading import BackgroundPieces
+from polylogue.media.threads import DaemonThreads
+from tests.support.accounts import DEAD_WITHIN_S, bearer, key_of, keyed
 from tests.support.media_samples import attached, plain
 from tests.support.processes import Simulator
 from tests.support.whole_system import PAINTER, TEXT, WAIT_S, System, running
@@ -48,7 +56,7 @@ def guest_of(client: httpx.AsyncClient) -> httpx.AsyncClient:
 
 
 async def test_a_link_shows_the_conversation_with_its_media_and_nothing_else_until_it_is_revoked(
-    prepared: Settings, gateway: Simulator
+    prepared: Settings, gateway: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = keyed(prepared)
     ada, bob = await key_of(settings, "ada"), await key_of(settings, "bob")
@@ -93,7 +101,17 @@ async def test_a_link_shows_the_conversation_with_its_media_and_nothing_else_unt
         await _of_its_parents(system)
 
         address = turn["messages"][2]["media_urls"][0]["content"]
-        assert (await system.one.delete(url)).json()["status"] == "revoked"
+        async with (
+            _under_way(guest, address, monkeypatch) as one,
+            _under_way(far, address, monkeypatch) as other,
+        ):
+            assert (await system.one.delete(url)).json()["status"] == "revoked"
+            revoked_at = time.monotonic()
+            for response in (one, other):
+                # It is not ended as if it were whole.
+                with pytest.raises(httpx.RemoteProtocolError, match="incomplete"):
+                    await _to_its_end(response)
+            assert time.monotonic() - revoked_at < DEAD_WITHIN_S
         for client in (guest, far):
             for dead in (f"/api/shared/{link}", address):
                 answer = await client.get(dead)
@@ -104,6 +122,30 @@ async def test_a_link_shows_the_conversation_with_its_media_and_nothing_else_unt
         assert (await far.get(f"/api/shared/{link}")).status_code == 404
         assert (await system.one.delete(f"/api/conversations/{conversation_id}")).status_code == 200
         assert (await far.get(f"/api/shared/{again}")).status_code == 404
+
+
+@asynccontextmanager
+async def _under_way(
+    guest: httpx.AsyncClient, address: str, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[httpx.Response]:
+    """A file that goes through the server, and has no end."""
+
+    def endless(*_: object) -> ByteStream:
+        pieces = BackgroundPieces(DaemonThreads(1, "endless"), (b"x" * 65536 for _ in count()))
+        return ByteStream(b"first", pieces, Downloads(1), headers={"Content-Type": "image/png"})
+
+    with monkeypatch.context() as patched:
+        patched.setattr(api_share, "redirected", endless)
+        async with guest.stream("GET", address) as response:
+            assert response.status_code == 200
+            patched.undo()
+            yield response
+
+
+async def _to_its_end(response: httpx.Response) -> None:
+    async with asyncio.timeout(WAIT_S):
+        async for _ in response.aiter_raw():
+            pass
 
 
 async def _with_smaller_versions(system: System, conversation_id: str) -> dict[str, Any]:

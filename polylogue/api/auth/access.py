@@ -16,6 +16,7 @@ from psycopg_pool import AsyncConnectionPool
 from starlette.datastructures import Headers
 from starlette.requests import cookie_parser
 
+from polylogue.api import share_links
 from polylogue.api.auth import accounts, sign_ins, tokens
 from polylogue.api.auth.ledger import Ledger, Pool
 from polylogue.api.auth.limits import Policy
@@ -30,6 +31,7 @@ from polylogue.media.quota_file import quotas_of
 BELIEVED_S = 2.0  # a revoked key is dead everywhere within five
 MOST_BELIEVED = 10_000
 FORGET_EVERY_S = 600.0
+LINK = "share"  # a credential as `key:…` and `session:…` are
 COOKIE, SECURE_COOKIE = "polylogue_session", "__Host-polylogue_session"
 
 log = get_logger("polylogue.api.auth")
@@ -74,7 +76,7 @@ class Access:
         self._ledger = Ledger(self._pool)
         tasks = [
             asyncio.create_task(one)
-            for one in ([self.streams.watch(), self._forget()] if self.signed_in else [])
+            for one in [self.streams.watch(), *([self._forget()] if self.signed_in else [])]
         ]
         try:
             async with self._ledger.running():
@@ -130,8 +132,12 @@ class Access:
         return found
 
     async def _working(self, credentials: Collection[str]) -> set[str]:
+        links = {one.removeprefix(f"{LINK}:") for one in credentials if one.startswith(f"{LINK}:")}
         async with self.pool.connection() as connection:
-            return await sign_ins.working(connection, credentials)
+            working = await sign_ins.working(connection, credentials)
+            if links:
+                working |= {f"{LINK}:{link}" for link in await share_links.working(connection, links)}
+        return working
 
     async def nobody_yet(self) -> bool:
         """Whether there is no user at all; false where that cannot be found out."""

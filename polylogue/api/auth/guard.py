@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from polylogue.api import principal
 from polylogue.api.auth import origins
-from polylogue.api.auth.access import Access
+from polylogue.api.auth.access import LINK, Access
 from polylogue.api.auth.limits import Verdict, judge
 from polylogue.api.auth.open_streams import OPEN_STREAM
 from polylogue.api.auth.rules import Rule, is_openai, rule_for
@@ -46,7 +46,20 @@ class Guard:
             await self._refused(away, scope, receive, send)
             return
         scope[SCOPE_KEY] = asking
-        await self._limited(rule, asking, scope, receive, send)
+        with ending(scope) as end:
+            if (opened_by := self._opened_by(rule, asking)) is not None:
+                stream = scope[OPEN_STREAM] = self._access.streams.add(opened_by)
+                end.add(partial(self._access.streams.remove, stream))
+                receive = stream.receiving(receive)
+            await self._limited(rule, asking, scope, receive, send)
+
+    def _opened_by(self, rule: Rule, asking: Principal | None) -> str | None:
+        """What may end while the answer is under way, and the answer with it."""
+        if not (rule.stream or rule.file):
+            return None
+        if rule.link is not None:
+            return f"{LINK}:{rule.link}"
+        return asking.credential if asking is not None and self._access.signed_in else None
 
     async def _admitted(self, scope: Scope) -> tuple[Principal | None, Rule]:
         """Raises ApiError."""
@@ -92,7 +105,7 @@ class Guard:
             await self._app(scope, receive, send)
             return
         subjects = [limit.subject for limit in limits]
-        ledger, streams = self._access.ledger, self._access.streams
+        ledger = self._access.ledger
         size = _declared(Headers(scope=scope))
         holds = rule.stream and asking is not None
         with ending(scope) as end:
@@ -108,10 +121,6 @@ class Guard:
             told = _telling(send, verdict)
             if size is None:
                 receive = _counting(receive, self._access, subjects)
-            if (holds or rule.file) and asking is not None and self._access.signed_in:
-                stream = scope[OPEN_STREAM] = streams.add(asking.credential)
-                end.add(partial(streams.remove, stream))
-                receive = stream.receiving(receive)
             await self._app(scope, receive, told)
 
     async def _refused(

@@ -20,6 +20,7 @@ _OPEN = (
 _READING_POSTS = re.compile(r"/(estimate|tickets)")
 # Files of any size: under way for as long as their reader takes.
 _FILES = re.compile(r"/conversations/[^/]+/(media\.zip|export)|/media/[^/]+/content")
+_SHARED_FILES = re.compile(r"/shared/([^/]+)/media/[^/]+/content")
 # Each holds a connection for as long as it likes.
 _STREAMS = (
     ("POST", re.compile(r"/compare-stream")),
@@ -35,12 +36,14 @@ _STREAMS = (
 
 @dataclass(frozen=True)
 class Rule:
-    """`limited`: whether it counts; `stream`: whether it holds a connection; `file`: whether it may take long."""
+    """`limited`: whether it counts; `stream`: whether it holds a connection; `file`: whether it may take long; `link`:
+    the share link that opens it."""
 
     need: Need
     limited: bool = True
     stream: bool = False
     file: bool = False
+    link: str | None = None
 
     @property
     def takes_ticket(self) -> bool:
@@ -56,7 +59,8 @@ def rule_for(method: str, path: str) -> Rule:
     if name is None:  # files of the web UI: the same for everybody
         return Rule("nothing", limited=False)
     if any(method in methods and form.fullmatch(name) for methods, form in _OPEN):
-        return Rule("nothing")
+        shared = _SHARED_FILES.fullmatch(name) if method == "GET" else None
+        return Rule("nothing", file=shared is not None, link=shared[1] if shared else None)
     if name == "/admin" or name.startswith("/admin/"):
         return Rule("admin")
     reads = method in _READS or (method == "POST" and _READING_POSTS.fullmatch(name) is not None)

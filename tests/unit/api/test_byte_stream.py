@@ -73,5 +73,8 @@ def test_files_are_ended_with_the_key_that_opened_them_and_are_no_streams() -> N
     for path in ("/conversations/c/media.zip", "/conversations/c/export", "/media/m/content"):
         rule = rule_for("GET", f"/api/v1{path}")
         assert (rule.file, rule.stream, rule.takes_ticket) == (True, False, False)
+    shared = rule_for("GET", "/api/shared/secret/media/m/content")
+    assert (shared.need, shared.file, shared.link) == ("nothing", True, "secret")
+    assert rule_for("GET", "/api/shared/secret").link is None
     assert not rule_for("GET", "/api/conversations/c").file
     assert not rule_for("HEAD", "/api/media/m/content").file
