@@ -7,13 +7,21 @@ import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
+import hypothesis
 import pytest
 import pytest_asyncio
 
 from polylogue.infra.settings import Settings, load_settings
 from tests.support.processes import Simulator, simulator
 from tests.support.stack import test_stack
+
+# The same examples in every run, however busy the machine is. `--hypothesis-profile=search` looks for new ones.
+_BUSY: dict[str, Any] = {"deadline": None, "suppress_health_check": [hypothesis.HealthCheck.too_slow]}
+hypothesis.settings.register_profile("same", derandomize=True, **_BUSY)
+hypothesis.settings.register_profile("search", max_examples=1000, print_blob=True, **_BUSY)
+hypothesis.settings.load_profile("same")
 
 
 @pytest.fixture(scope="session")

@@ -38,7 +38,7 @@ def after(opening: list[Event], *written: Event) -> list[dict[str, Any]]:
     return frames_from([*opening, *written])[len(frames_from(opening)) :]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(logs())
 def test_every_frame_of_any_log_is_valid_and_ids_rise(log: list[Written]) -> None:
     reduction = Reduction("0a1b2c3d", 0, lambda key: key, lambda _: None)

@@ -118,7 +118,7 @@ steps = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(logs(), steps, st.integers(1, 4096))
 def test_a_reader_that_comes_and_goes_sees_everything_once(
     log: list[Written], steps: list[tuple[int, int, int, bool]], window: int
@@ -146,7 +146,7 @@ def test_a_reader_that_comes_and_goes_sees_everything_once(
         assert asyncio.run(run()) == wanted
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(logs(), st.data())
 def test_records_that_come_while_a_reader_catches_up_are_neither_lost_nor_doubled(
     log: list[Written], data: st.DataObject

@@ -161,7 +161,7 @@ steps = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(partitions(), st.data(), steps, st.booleans())
 def test_a_reader_of_all_that_comes_and_goes_sees_everything_of_its_owner_once(
     logs: Logs, data: st.DataObject, steps: list[tuple[int, int, int, int, bool]], content: bool

@@ -66,7 +66,7 @@ async def joined(process: FakeProcess, start: int, finished: Known) -> tuple[Kno
     return known, subscription
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(logs(), st.data())
 def test_a_snapshot_and_its_tail_tell_what_a_full_replay_tells(
     log: Sequence[Written], data: st.DataObject

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from polylogue.streams.gateway.base64_media import DecodedMedia, decode_base64, decode_media
@@ -42,13 +42,11 @@ def test_mangled_base64_gives_the_bytes(head: str, text: str):
         assert decoded.content_type == ("image/png" if "png" in head else None)
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(st.binary(min_size=1, max_size=200))
 def test_every_content_survives_the_url_safe_alphabet_without_padding(data: bytes):
     assert decode_base64(base64.urlsafe_b64encode(data).rstrip(b"=")) == data
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(st.text(max_size=60))
 def test_no_text_raises(text: str):
     assert isinstance(decode(text), DecodedMedia | BadMedia)

@@ -88,7 +88,7 @@ def test_one_byte_at_a_time_gives_the_events_of_the_case(case_id: str):
     assert joined(run(case_id, body, list(range(len(body))))) == joined(wanted(case_id))
 
 
-@settings(deadline=None, max_examples=300)  # the machine may be busy
+@settings(max_examples=300)
 @given(st.sampled_from(STREAMS), st.data())
 def test_any_cut_gives_the_events_of_the_case(case_id: str, data: st.DataObject):
     body = reply(case_id).body
@@ -96,7 +96,7 @@ def test_any_cut_gives_the_events_of_the_case(case_id: str, data: st.DataObject)
     assert joined(run(case_id, body, cuts)) == joined(wanted(case_id))
 
 
-@settings(deadline=None, max_examples=300)  # the machine may be busy
+@settings(max_examples=300)
 @given(st.sampled_from(WITH_LINES), st.data())
 def test_comments_between_any_lines_change_nothing(case_id: str, data: st.DataObject):
     lines = reply(case_id).body.split(b"\n")
@@ -106,7 +106,7 @@ def test_comments_between_any_lines_change_nothing(case_id: str, data: st.DataOb
     assert joined(run(case_id, body, [])) == joined(wanted(case_id))
 
 
-@settings(deadline=None, max_examples=300)  # the machine may be busy
+@settings(max_examples=300)
 @given(st.sampled_from([one for one in STREAMS if len(reply(one).body) < 100_000]), st.data())
 def test_whatever_is_done_to_the_bytes_the_answer_ends_once(case_id: str, data: st.DataObject):
     """Cut out, doubled, overwritten, mixed with another case: never an exception, always one end, and it is last."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from polylogue.streams.gateway.audio import wrap_pcm16
@@ -52,14 +52,12 @@ def test_one_byte_at_a_time_gives_the_same_events(case: Case):
     assert run(case.stream, list(range(len(case.stream))), case.audio_format) == case.events
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(st.sampled_from(CASES), st.data())
 def test_any_fragmentation_gives_the_same_events(case: Case, data: st.DataObject):
     cuts = data.draw(st.lists(st.integers(0, len(case.stream)), max_size=30))
     assert run(case.stream, cuts, case.audio_format) == case.events
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(st.sampled_from(CASES), st.data())
 def test_comments_between_events_change_nothing(case: Case, data: st.DataObject):
     if case.stream[:1] != b"d" or b"\r" in case.stream:
@@ -72,7 +70,6 @@ def test_comments_between_events_change_nothing(case: Case, data: st.DataObject)
         assert run(stream, audio_format=case.audio_format) == case.events
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
@@ -126,7 +123,6 @@ def test_no_shape_of_json_raises(document: object):
     )
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(st.lists(st.integers(1, 60), min_size=1, max_size=60))
 def test_audio_cut_anywhere_in_its_base64_is_whole(sizes: list[int]):
     text, pieces = b64(PCM), []
@@ -139,7 +135,6 @@ def test_audio_cut_anywhere_in_its_base64_is_whole(sizes: list[int]):
     assert sum(event.size_bytes for event in events if isinstance(event, AudioDelta)) == len(PCM)
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(st.lists(st.binary(min_size=1, max_size=40), min_size=1, max_size=20))
 def test_audio_pieces_padded_one_by_one_are_whole(pieces: list[bytes]):
     pieces = [bytes(16), *pieces]  # silence first, or the samples may look like a file of some format

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from polylogue.streams.gateway import large_json
@@ -27,7 +27,6 @@ strings = st.text(max_size=6) | st.sampled_from(
 )
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(
     st.recursive(
         strings | st.integers(-(2**53), 2**53) | st.none(),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from polylogue.streams.gateway.line_budget import MIB, LineBudget
@@ -45,7 +45,6 @@ async def test_one_that_is_cancelled_while_it_waits_holds_nobody_up() -> None:
     assert budget.held == 2 * MIB
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=12), st.integers(1, 64))
 def test_every_line_is_read_to_its_end_and_the_bound_holds(sizes: list[int], budget_mib: int) -> None:
     budget = LineBudget(budget_mib * MIB)

@@ -6,7 +6,7 @@ import itertools
 import tracemalloc
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from polylogue.streams.gateway.sse import EventTooLongError, LineTooLongError, SseEvent, SseParser
@@ -53,13 +53,11 @@ ALPHABET = st.sampled_from(
 )
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(st.lists(ALPHABET, max_size=40).map(b"".join), st.data())
 def test_any_fragmentation_of_any_bytes_gives_the_same_events(stream: bytes, data: st.DataObject):
     assert parse(stream, data.draw(st.lists(st.integers(0, len(stream)), max_size=15))) == parse(stream)
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(
     st.lists(st.binary(max_size=30).filter(lambda b: not {10, 13} & set(b)), max_size=20),
     st.sampled_from(["\n", "\r", "\r\n"]),

@@ -6,7 +6,7 @@ import base64
 import itertools
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from polylogue.simulator.media import png
@@ -87,7 +87,6 @@ def test_what_only_looks_like_a_medium_stays_text(text: str):
     assert read(list(text)) == [text]
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(
     st.lists(st.sampled_from([case[1] for case in HELD] + NOT_HELD + ["a", " ", "!", "[", "]("]), max_size=6),
     st.data(),

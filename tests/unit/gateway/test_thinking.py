@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from polylogue.streams.gateway.events import ReasoningDelta, TextDelta
@@ -34,7 +34,6 @@ def test_reasoning_is_told_from_text_whole_or_letter_by_letter(text: str, parts:
     assert split(list(text)) == parts
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(
     st.lists(st.sampled_from(["<think>", "</think>", "<", "</thi", "nk>", "a", "\n", " "]), max_size=12),
     st.data(),

@@ -224,7 +224,7 @@ def messages(codec: Codec[Any]) -> st.SearchStrategy[Any]:
     return structs(codec.envelope, data=payloads)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.sampled_from(CODECS).flatmap(lambda codec: st.tuples(st.just(codec), messages(codec))))
 def test_what_was_encoded_comes_back_equal(drawn: tuple[Codec[Any], Any]) -> None:
     codec, message = drawn

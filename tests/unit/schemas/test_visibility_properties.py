@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 import msgspec
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from polylogue.schemas.claims import MediaClaim
@@ -28,7 +28,7 @@ OUTCOMES = (MediaStored, MediaRejected, MediaFailed)
 PASS_UNKNOWN = (MediaRetried, MediaRenditionsStored, MediaExpired, MediaDeleted)
 FIRST = 0
 
-thorough = settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+thorough = settings(max_examples=400)
 
 
 def read(log: Iterable[Record], state: ConversationState | None = None) -> list[tuple[Record, Verdict, int]]:

@@ -86,7 +86,7 @@ def test_any_prompt_has_a_scene_and_always_the_same(prompt: str, seed: int) -> N
     assert scene == scenes.read(prompt, seed)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(size=st.integers(1, 300_000))
 def test_a_picture_has_at_least_the_size_asked_for(size: int) -> None:
     content = media.png("a red circle", 1, size)

@@ -56,7 +56,7 @@ async def test_a_place_in_the_queue_counts_who_is_served_before() -> None:
     st.integers(1, 3),
     st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["finish", "cancel", "wait"])), max_size=25),
 )
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_no_slot_is_lost_or_given_twice(slots: int, script: list[tuple[str, str]]) -> None:
     async def run() -> None:
         capacity, active, most = Capacity(slots), 0, 0

@@ -7,7 +7,7 @@ import hashlib
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from polylogue.infra.settings import Settings
@@ -39,7 +39,6 @@ async def test_segments_lie_in_their_order_with_several_on_their_way() -> None:
     assert log.most_under_way == UNDER_WAY
 
 
-@settings(deadline=None)
 @given(deaths=st.lists(st.tuples(st.integers(1, 3 * COUNT), st.booleans()), max_size=4))
 def test_a_medium_is_whole_wherever_producers_die(deaths: list[tuple[int, bool]]) -> None:
     asyncio.run(written(Log(sorted(deaths)), DATA))

@@ -8,7 +8,7 @@ import itertools
 from collections.abc import Callable, Sequence
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from polylogue.infra.settings import Settings
@@ -58,7 +58,6 @@ def cut(data: bytes, sizes: Sequence[int]) -> list[bytes]:
     return [data[begin:end] for begin, end in itertools.pairwise(ends)]
 
 
-@settings(deadline=None)
 @given(
     sizes=st.lists(st.integers(1, 200), min_size=1, max_size=12),
     deaths=st.lists(st.tuples(st.integers(1, 30), st.booleans()), max_size=3),

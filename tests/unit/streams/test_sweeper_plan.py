@@ -228,7 +228,7 @@ def histories(draw: st.DrawFn) -> list[Event]:
     return log
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(histories(), st.data())
 def test_a_successor_that_begins_at_the_committed_place_decides_the_same(
     log: list[Event], data: st.DataObject
@@ -246,7 +246,7 @@ def test_a_successor_that_begins_at_the_committed_place_decides_the_same(
     assert claims <= {action.media_id for action in successor.due(later)}
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(histories())
 def test_nothing_that_a_reader_is_shown_is_ever_removed(log: list[Event]) -> None:
     state = ConversationState()
