@@ -15,7 +15,7 @@ from polylogue.projections.operations import OperationRefusedError
 from polylogue.projections.rebuilding import Progress
 from tests.support.events import Story, interleave, produce_events, produce_raw, sample_story
 from tests.support.projections import MessagesV2, MessagesV3
-from tests.support.tables import caught_up, id_on, projector, query, until
+from tests.support.tables import caught_up, ends, id_on, projector, query, until
 
 pytestmark = pytest.mark.stack
 
@@ -233,9 +233,12 @@ async def test_a_paused_version_stands_still_and_goes_on_when_resumed(prepared: 
     async with projector(prepared):
         await caught_up(prepared)
         assert await operations.pause(prepared, NAME) == [1]
-        await asyncio.sleep(1.2)  # the projector looks for orders twice a second
-        await produce_events(prepared, sample_story(id_on(0)).events)
-        await operations.wait_for_lag(prepared, "conversations", timeout_s=60)
+        before, now = -1, ends(prepared)[NAME, 0]
+        async with asyncio.timeout(60):  # the projector looks for orders twice a second
+            while before != now:
+                await produce_events(prepared, sample_story(id_on(0)).events)
+                await operations.wait_for_lag(prepared, "conversations", timeout_s=60)
+                before, now = now, ends(prepared)[NAME, 0]
         (status,) = await operations.status(prepared, NAME)
         assert status.paused
         assert status.lag_records > 0

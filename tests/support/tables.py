@@ -26,7 +26,7 @@ from polylogue.projections.tables_sql import version_schema
 PARTITIONS = 3  # of conversation-events in `prepared`
 
 
-async def until(condition: Callable[[], Any], *, timeout_s: float = 30) -> None:
+async def until(condition: Callable[[], Any], *, timeout_s: float = 60) -> None:
     async with asyncio.timeout(timeout_s):
         while not await asyncio.to_thread(condition):
             await asyncio.sleep(0.02)
@@ -42,7 +42,7 @@ async def projector(
         yield task
     finally:
         stop.set()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await task
 
 
