@@ -11,6 +11,8 @@ import resource
 import sys
 import warnings
 
+from polylogue.media.isolation import isolate
+
 MOST_PIXELS = 40_000_000
 MOST_MEMORY_BYTES = 2 * 1024**3
 MOST_SECONDS = 20
@@ -61,6 +63,7 @@ def cleaned(data: bytes) -> tuple[str, bytes]:
 
 
 def main() -> int:
+    isolate()
     resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY_BYTES, MOST_MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CPU, (MOST_SECONDS, MOST_SECONDS))
     try:

@@ -19,6 +19,7 @@ from typing import BinaryIO, assert_never
 
 import msgspec
 
+from polylogue.media.isolation import isolate
 from polylogue.media.verdicts import (
     BROKEN,
     LENGTH_BYTES,
@@ -37,14 +38,13 @@ from polylogue.media.verdicts import (
 
 _GRACE_S = 5  # the pool, which can say why, ends the process first
 _CPU_SHARE = 1.5  # processor seconds per second: a decoder may use a second thread
-_LOW_PRIORITY = 10  # whoever streams text to readers goes first
 
 _questions: msgspec.msgpack.Decoder[Question] = msgspec.msgpack.Decoder(Question)
 
 
 def main() -> int:
     limits = msgspec.json.decode(sys.argv[1], type=Limits)
-    _isolate()
+    isolate()
     _warm_up()
     _limit_memory(limits)
     channel = socket.socket(fileno=0)
@@ -123,20 +123,6 @@ def _some(channel: socket.socket, most: int) -> bytes:
     if not data:
         sys.exit(0)  # the other side died in mid-question
     return data
-
-
-def _isolate() -> None:
-    """No files of its own, no core dump with somebody's picture in it, and no network where the kernel lets us say so."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    with contextlib.suppress(OSError):
-        os.nice(_LOW_PRIORITY)
-    if sys.platform == "linux":
-        import ctypes
-
-        new_user_namespace, new_network_namespace = 0x10000000, 0x40000000
-        # Refused in many containers; nothing here opens a connection either way.
-        ctypes.CDLL(None, use_errno=True).unshare(new_user_namespace | new_network_namespace)
 
 
 def _warm_up() -> None:

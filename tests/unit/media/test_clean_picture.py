@@ -6,8 +6,10 @@ import io
 import struct
 import subprocess
 import sys
+import time
 import zlib
 
+import psutil
 import pytest
 from PIL import Image
 
@@ -15,6 +17,7 @@ from polylogue.media import clean_picture
 from polylogue.media.clean_picture import TOO_MANY_PIXELS, UNDECODABLE, cleaned
 from tests.support.media_samples import swapped_profile, with_depth_map
 
+PATIENCE_S = 60
 SECRET = b"52.5200N13.4050E"
 
 
@@ -159,3 +162,18 @@ def test_the_process_says_why_there_is_no_picture(data: bytes, code: int) -> Non
         [sys.executable, "-m", clean_picture.__name__], input=data, capture_output=True, check=False
     )
     assert (done.returncode, done.stdout, done.stderr) == (code, b"", b"")
+
+
+def test_the_process_cannot_write_files_and_leaves_no_dump() -> None:
+    """It reads its input to the end, and so is there to be looked at until that comes."""
+    with subprocess.Popen(
+        [sys.executable, "-m", clean_picture.__name__], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as child:
+        if sys.platform == "linux":
+            process, until = psutil.Process(child.pid), time.monotonic() + PATIENCE_S
+            while process.rlimit(psutil.RLIMIT_AS)[0] == psutil.RLIM_INFINITY:
+                assert time.monotonic() < until
+                time.sleep(0.01)
+            assert process.rlimit(psutil.RLIMIT_FSIZE) == (0, 0)
+            assert process.rlimit(psutil.RLIMIT_CORE) == (0, 0)
+        assert child.communicate(encoded("PNG"))[0].startswith(b"png\n")
