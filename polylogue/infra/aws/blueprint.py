@@ -14,6 +14,7 @@ Known = Mapping[str, str]  # ids that AWS has given, by our names for them
 UrlMode = Literal["public", "presigned", "cloudfront-signed"]
 PRICE_CLASSES = ("PriceClass_100", "PriceClass_200", "PriceClass_All")
 LATER = "(known after apply)"
+_PARTITIONS = (("cn-", "aws-cn"), ("us-gov-", "aws-us-gov"))  # of AWS; by how their regions begin
 
 _ORIGIN = re.compile(r"https?://[^\s/@,?#]+")
 _HOST = re.compile(r"([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}")
@@ -91,7 +92,7 @@ class Blueprint:
 
     @property
     def bucket_arn(self) -> str:
-        partition = "aws-cn" if self.region.startswith("cn-") else "aws"
+        partition = next((one for begin, one in _PARTITIONS if self.region.startswith(begin)), "aws")
         return f"arn:{partition}:s3:::{self.bucket}"
 
     @property

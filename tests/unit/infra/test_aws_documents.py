@@ -64,6 +64,14 @@ def test_before_there_is_a_distribution_its_name_is_left_open():
     assert condition["StringEquals"]["AWS:SourceArn"] == LATER
 
 
+@pytest.mark.parametrize(
+    ("region", "partition"),
+    [("eu-central-1", "aws"), ("cn-north-1", "aws-cn"), ("us-gov-west-1", "aws-us-gov")],
+)
+def test_policies_name_the_bucket_in_its_own_part_of_aws(region: str, partition: str):
+    assert blueprint(region=region).bucket_arn == f"arn:{partition}:s3:::media-of-mine"
+
+
 def test_presigned_mode_lets_nobody_in():
     assert set(statements("presigned")) == {"TlsOnly"}
 
