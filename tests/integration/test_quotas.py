@@ -19,6 +19,7 @@ from polylogue.media.quota_use import read_use
 from polylogue.media.quotas import Used
 from polylogue.schemas.events import MediaProduced, MediaRefused, ResponseCompleted, TextAppended
 from tests.support.api_server import POST, api_server
+from tests.support.clock import early_in_a_day
 from tests.support.events import EPOCH, Story, interleave, produce_events, sample_story
 from tests.support.log import of_type, open_log
 from tests.support.processes import Simulator, process
@@ -64,7 +65,7 @@ def _anybody(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "create_app", with_owners)
 
 
-def today(story: Story, settings: Settings) -> Story:
+def today(story: Story) -> Story:
     """The same story, told now."""
     shift = dt.datetime.now(dt.UTC) - EPOCH
     for place, event in enumerate(story.events):
@@ -123,7 +124,8 @@ async def test_a_turn_over_a_quota_is_refused_with_what_and_until_when(
         "dan": {"media_per_day": 3},
         "staff": {},
     }
-    await produce_events(prepared, interleave(*(today(painted(owner, 2), prepared) for owner in quotas)))
+    await early_in_a_day()
+    await produce_events(prepared, interleave(*(today(painted(owner, 2)) for owner in quotas)))
     async with projector(prepared):
         await caught_up(prepared)
 
@@ -168,7 +170,8 @@ async def test_a_turn_over_a_quota_is_refused_with_what_and_until_when(
 async def test_what_is_left_of_the_month_is_the_most_that_a_turn_may_cost(
     prepared: Settings, gateway: Simulator, tmp_path: Path
 ) -> None:
-    await produce_events(prepared, today(painted("ada", 1), prepared).events)
+    await early_in_a_day()
+    await produce_events(prepared, today(painted("ada", 1)).events)
     async with projector(prepared):
         await caught_up(prepared)
     settings = limited(prepared, gateway, tmp_path, cost_usd_per_month=0.01)
