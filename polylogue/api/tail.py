@@ -53,13 +53,20 @@ async def run_tail(
                 batches = await consumer.getmany(timeout_ms=POLL_MS, max_records=MOST_RECORDS)
                 for partition, brought in batches.items():
                     hub.feed(partition.partition, brought)
-                hub.lag = sum(
-                    max(0, (consumer.highwater(one) or 0) - hub.positions[one.partition])
-                    for one in partitions
-                )
+                hub.lag = await lag_of(consumer, hub, partitions)
                 pace.saw(sum(map(len, batches.values())))
         finally:
             await consumer.stop()
+
+
+async def lag_of(consumer: AIOKafkaConsumer, hub: Hub, partitions: list[TopicPartition]) -> int:
+    """Records that were not read yet. A log often ends with markers of transactions, which have offsets and are none."""
+    lag = 0
+    for one in partitions:
+        end = consumer.highwater(one) or 0
+        if end > hub.positions[one.partition]:
+            lag += max(0, end - await consumer.position(one))
+    return lag
 
 
 async def _stand(

@@ -1,4 +1,4 @@
-"""The tail lets the broker hold its fetches while many small ones would come, and only then."""
+"""The tail lets the broker hold its fetches while many small ones would come, and only then; and how far behind it is."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from aiokafka import TopicPartition
 from aiokafka.consumer.fetcher import Fetcher
 
+from polylogue.api.tail import lag_of
 from polylogue.api.tail_pace import FLOWING_MS, HOLD_MS, QUIET_MS, TailPace
 
 
@@ -77,3 +79,35 @@ def test_what_was_held_is_never_held_for_long() -> None:
     tail.now += TailPace.QUIET_AFTER_S + 0.1
     tail.saw(0)
     assert not tail.held
+
+
+class Consumer:
+    """What a consumer knows of its partitions: where each ends, and what it asks for next."""
+
+    def __init__(self, **known: tuple[int | None, int]) -> None:
+        self._known = known
+
+    def highwater(self, partition: TopicPartition) -> int | None:
+        return self._known[partition.topic][0]
+
+    async def position(self, partition: TopicPartition) -> int:
+        return self._known[partition.topic][1]
+
+
+@pytest.mark.parametrize(
+    ("end", "position", "brought", "lag"),
+    [
+        (10, 10, 10, 0),
+        (10, 10, 9, 0),  # the last one is the marker of a transaction, of which nothing is brought
+        (10, 7, 7, 3),
+        (10, 7, 6, 3),
+        (None, 5, 5, 0),  # nothing was fetched yet
+        (4, 5, 5, 0),
+    ],
+)
+async def test_markers_of_transactions_are_no_lag(
+    end: int | None, position: int, brought: int, lag: int
+) -> None:
+    consumer: Any = Consumer(log=(end, position))
+    hub: Any = SimpleNamespace(positions={0: brought})
+    assert await lag_of(consumer, hub, [TopicPartition("log", 0)]) == lag
