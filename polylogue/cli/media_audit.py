@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from polylogue.cli.problems import Problem
+from polylogue.cli.servers_here import settings_here
+
 if TYPE_CHECKING:
     from polylogue.infra.settings import Settings
     from polylogue.media.bucket_contents import BucketContents
@@ -33,11 +36,19 @@ def audit(
     Reads every event, which takes some seconds a million. What the sweeper removes by itself counts only when it is
     late.
     """
-    from polylogue.infra.settings import load_settings
+    from botocore.exceptions import BotoCoreError, ClientError
 
-    findings, mended = asyncio.run(
-        examine(load_settings(), older_than_ms=int(older_than_h * HOUR_MS), fix=fix)
-    )
+    from polylogue.media.faults import code_of
+
+    settings = settings_here()
+    try:
+        findings, mended = asyncio.run(examine(settings, older_than_ms=int(older_than_h * HOUR_MS), fix=fix))
+    except (BotoCoreError, ClientError) as error:
+        reason = code_of(error) if isinstance(error, ClientError) else type(error).__name__
+        raise Problem(
+            f"The bucket {settings.s3_media_bucket} cannot be looked through ({reason}); are S3_ENDPOINT_URL, "
+            "S3_MEDIA_BUCKET and the keys right?"
+        ) from None
     if as_json:
         print(json.dumps([_plain(one, one in mended) for one in findings], indent=2))
     else:

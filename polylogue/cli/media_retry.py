@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from polylogue.cli.problems import Problem
+from polylogue.cli.servers_here import settings_here
 
 if TYPE_CHECKING:
     from polylogue.infra.settings import Settings
@@ -55,7 +56,6 @@ def retry(
     ] = None,
 ) -> None:
     """Try failed media again; exit code 1 if one could not be."""
-    from polylogue.infra.settings import load_settings
 
     given = [one for one in (media_id, conversation, failed_since) if one is not None]
     if len(given) != 1:
@@ -68,7 +68,7 @@ def retry(
         from polylogue.schemas.clock import now_ms
 
         chosen = ("since", now_ms() / 1000 - seconds(failed_since or ""))
-    tried, lines = asyncio.run(try_again(load_settings(), *chosen))
+    tried, lines = asyncio.run(try_again(settings_here(), *chosen))
     print("\n".join(lines) or "No failed medium was found.")
     if tried < len(lines):
         raise typer.Exit(NOT_TRIED)

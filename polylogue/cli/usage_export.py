@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from polylogue.cli.problems import Problem
+from polylogue.cli.servers_here import settings_here
 
 if TYPE_CHECKING:
     from aiokafka import ConsumerRecord
@@ -39,11 +40,10 @@ def export(
 ) -> None:
     """Write the usage events of whole days; run it again to go on, finished days are kept."""
     from polylogue.cli.usage_files import require
-    from polylogue.infra.settings import load_settings
 
     begin, end = _date("--from", first), _date("--to", last)
     require(form)
-    asyncio.run(export_days(load_settings(), out, form, begin, end))
+    asyncio.run(export_days(settings_here(), out, form, begin, end))
 
 
 async def export_days(

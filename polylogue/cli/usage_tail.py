@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from polylogue.cli.media_retry import seconds
+from polylogue.cli.servers_here import settings_here
 
 if TYPE_CHECKING:
     from aiokafka import AIOKafkaConsumer, ConsumerRecord
@@ -30,12 +31,11 @@ def tail(
     as_json: Annotated[bool, typer.Option("--json", help="Print each event as it is on the topic.")] = False,
 ) -> None:
     """Show what media were stored, rejected, failed, deleted and expired; an event may be shown twice."""
-    from polylogue.infra.settings import load_settings
 
     begin_s = seconds(since) if since is not None else 0.0
     # Ctrl-C is how one leaves a tail, and whoever reads the pipe may have enough.
     with contextlib.suppress(KeyboardInterrupt, BrokenPipeError):
-        asyncio.run(_show(load_settings(), begin_s, follow=follow, as_json=as_json))
+        asyncio.run(_show(settings_here(), begin_s, follow=follow, as_json=as_json))
 
 
 async def _show(settings: Settings, since_s: float, *, follow: bool, as_json: bool) -> None:

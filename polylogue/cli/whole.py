@@ -13,6 +13,7 @@ from polylogue.cli import prepare
 from polylogue.cli.children import Children, roll
 from polylogue.cli.home import Home
 from polylogue.cli.problems import Problem
+from polylogue.cli.servers_here import not_named
 from polylogue.cli.supervisor import Program, Supervisor
 from polylogue.infra.local.ports import choose
 from polylogue.infra.local.stack import Endpoints, LocalStack, environment
@@ -23,7 +24,6 @@ READY_TIMEOUT_S = 60.0
 STOP_S = 10.0  # every process promises to end within this time
 SIMULATOR_STOP_S = 5.0
 STOP_ORDER = ("api", "runner", "sweeper", "media-agent", "webhooks", "projector", "simulator")
-_SERVERS = {"kafka": "kafka_bootstrap_servers", "postgres": "database_url", "s3": "s3_endpoint_url"}
 
 
 class Whole:
@@ -39,7 +39,7 @@ class Whole:
         self._port = port
         self._partitions = partitions
         self._say = say
-        local = frozenset(name for name, field in _SERVERS.items() if not _named(settings, field))
+        local = not_named(settings)
         self._stack = LocalStack(home.directory, services=local, say=say) if local else None
         self._stack_task: asyncio.Future[Endpoints] | None = None
         self._children = Children(home.mark)
@@ -178,12 +178,3 @@ class Whole:
         root = logging.getLogger()
         root.addHandler(logging.FileHandler(log))
         root.setLevel(logging.WARNING)
-
-
-def _named(settings: Settings, field: str) -> bool:
-    """Whether a setting says where this server is."""
-    if field == "s3_endpoint_url" and {"s3_media_bucket", "aws_access_key_id"} <= settings.model_fields_set:
-        return (
-            True  # a bucket of AWS, which has no endpoint to name; keys alone may be there for other programs
-        )
-    return getattr(settings, field) is not None
