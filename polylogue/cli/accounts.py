@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from polylogue.cli.home import home_directory
-from polylogue.cli.problems import Problem
+from polylogue.cli.problems import Problem, postgres_away
 
 if TYPE_CHECKING:
     from psycopg import AsyncConnection
@@ -42,9 +42,7 @@ def carry_out(work: Callable[[AsyncConnection[Any]], Awaitable[T]], settings: Se
     except psycopg.errors.UndefinedTable:
         raise Problem("The tables are missing; run: polylogue tables upgrade") from None
     except psycopg.OperationalError as error:
-        raise Problem(
-            f"PostgreSQL does not answer ({type(error).__name__}); is DATABASE_URL right?"
-        ) from None
+        raise postgres_away(error) from None
 
 
 def _here() -> dict[str, object]:

@@ -25,6 +25,14 @@ class Problem(Exception):  # noqa: N818 (nothing is wrong with the program)
         self.exit_code = exit_code
 
 
+def postgres_away(error: Exception) -> Problem:
+    """For a psycopg.OperationalError, or SQLAlchemy's around it."""
+    cause = getattr(error, "orig", None) or error
+    # Its first line says it all; libpq adds hints below.
+    reason = next(iter(str(cause).splitlines()), type(cause).__name__)
+    return Problem(f"PostgreSQL does not answer ({reason}); is DATABASE_URL right?")
+
+
 def sentence(error: BaseException) -> str | None:
     """What to tell the person; None for an error of the program itself."""
     if isinstance(error, Problem):

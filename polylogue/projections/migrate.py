@@ -20,6 +20,10 @@ VERSION_TABLE = "alembic_version"
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
 
+class AccountsWouldGoError(Exception):
+    """Users and their keys are in no log: once their tables are dropped, nothing brings them back."""
+
+
 def upgrade(settings: Settings, revision: str = "head") -> None:
     """Blocks until the schema exists and is at `revision` or later; at `head` every projection has its tables."""
     with _locked(settings) as connection:
@@ -30,10 +34,18 @@ def upgrade(settings: Settings, revision: str = "head") -> None:
             install(driver, settings.database_schema, PROJECTIONS)
 
 
-def downgrade(settings: Settings, revision: str) -> None:
-    """Blocks until the schema is back at `revision`; `base` leaves it empty."""
+def downgrade(settings: Settings, revision: str, *, drop_accounts: bool = False) -> None:
+    """Blocks until the schema is back at `revision`; `base` leaves it empty.
+
+    Raises AccountsWouldGoError, and changes nothing, where users would go who have accounts.
+    """
     with _locked(settings) as connection:
+        users = _users(connection)
         command.downgrade(_config(connection), revision)
+        if users and not drop_accounts and not _users(connection):
+            raise AccountsWouldGoError(
+                f"Revision {revision} has no table for the {users} users that there are."
+            )
         if revision == "base":
             connection.execute(text(f"DROP TABLE IF EXISTS {VERSION_TABLE}"))
 
@@ -54,6 +66,12 @@ def _locked(settings: Settings) -> Iterator[Connection]:
         # The settings allow lower-case identifiers only.
         connection.execute(text(f'CREATE SCHEMA IF NOT EXISTS "{schema}"'))
         yield connection
+
+
+def _users(connection: Connection) -> int:
+    if connection.scalar(text("SELECT to_regclass('users')")) is None:
+        return 0
+    return int(connection.scalar(text("SELECT count(*) FROM users")) or 0)
 
 
 def _config(connection: Connection) -> Config:

@@ -170,3 +170,17 @@ def test_the_first_link_is_shown_to_a_terminal_only(
     with psycopg.connect(connection_string(settings)) as connection:
         (users,) = connection.execute("SELECT count(*) FROM users").fetchone() or (None,)
     assert users == int(on_a_terminal)
+
+
+def test_tables_do_not_go_back_past_users_unless_that_is_meant(terminal: Terminal) -> None:
+    assert terminal.refused("tables", "downgrade", "nowhere").startswith("The tables cannot get there: ")
+    terminal.said("users", "add", "ada")
+    told = terminal.refused("tables", "downgrade", "0006")
+    assert told.startswith("Revision 0006 has no table for the 1 users that there are.")
+    assert "--drop-accounts" in told
+    assert [row["owner_id"] for row in terminal.rows("users", "list")] == ["ada"]
+    terminal.said("tables", "downgrade", "0007")
+    assert [row["owner_id"] for row in terminal.rows("users", "list")] == ["ada"]
+    terminal.said("tables", "downgrade", "0006", "--drop-accounts")
+    terminal.said("tables", "upgrade")
+    assert terminal.rows("users", "list") == []

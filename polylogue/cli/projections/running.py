@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from polylogue.cli.problems import Problem
+from polylogue.cli.problems import Problem, postgres_away
 
 if TYPE_CHECKING:
     from polylogue.infra.settings import Settings
@@ -47,9 +47,7 @@ def carry_out(work: Callable[[Settings], Coroutine[Any, Any, T]], *, refused: in
             " polylogue tables upgrade"
         ) from None
     except psycopg.OperationalError as error:
-        # Its first line says it all; libpq adds hints below.
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise Problem(f"PostgreSQL does not answer ({reason}); is DATABASE_URL right?") from None
+        raise postgres_away(error) from None
     except UnknownTopicOrPartitionError:
         raise Problem(
             "There is no topic conversation-events yet; make it with: polylogue topics apply"

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 COMMANDS = (
-    "run ask watch doctor stack topics version api runner media-agent projector simulator".split()  # noqa: SIM905
-)
+    "run ask watch doctor costs version stack topics tables aws dlq media projections usage users keys"
+    " api runner media-agent sweeper projector webhooks simulator"
+).split()  # noqa: SIM905
 
 
 def polylogue(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -52,6 +53,17 @@ def test_a_missing_setting_is_one_sentence_that_names_it(process: str, tmp_path:
     done = polylogue(process, cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr == "KAFKA_BOOTSTRAP_SERVERS is not set; set it in the environment or in .env.\n"
+
+
+@pytest.mark.parametrize(
+    "words", [("tables", "upgrade"), ("users", "list"), ("projections", "list")], ids=" ".join
+)
+def test_a_database_that_is_away_is_one_sentence(words: tuple[str, ...], tmp_path: Path) -> None:
+    away = {"DATABASE_URL": "postgresql://u:hidden@127.0.0.1:1/p", "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"}
+    done = polylogue(*words, cwd=tmp_path, **away)
+    assert (done.returncode, done.stderr.count("\n"), "hidden" in done.stderr) == (2, 1, False)
+    assert done.stderr.startswith("PostgreSQL does not answer (")
+    assert done.stderr.endswith("; is DATABASE_URL right?\n")
 
 
 def test_a_bad_setting_is_one_sentence_that_names_it(tmp_path: Path) -> None:
