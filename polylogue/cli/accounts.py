@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from polylogue.cli.home import home_directory
 from polylogue.cli.problems import Problem, postgres_away
+from polylogue.cli.servers_here import settings_here
 
 if TYPE_CHECKING:
     from psycopg import AsyncConnection
@@ -26,9 +26,8 @@ def carry_out(work: Callable[[AsyncConnection[Any]], Awaitable[T]], settings: Se
 
     from polylogue.api.auth.accounts import AccountError
     from polylogue.infra.postgres import connection_string
-    from polylogue.infra.settings import load_settings
 
-    chosen = settings or load_settings(**_here())
+    chosen = settings or settings_here()
     address = connection_string(chosen)
 
     async def transaction() -> T:
@@ -43,21 +42,6 @@ def carry_out(work: Callable[[AsyncConnection[Any]], Awaitable[T]], settings: Se
         raise Problem("The tables are missing; run: polylogue tables upgrade") from None
     except psycopg.OperationalError as error:
         raise postgres_away(error) from None
-
-
-def _here() -> dict[str, object]:
-    """The PostgreSQL that `polylogue run` started on this machine, for where no setting names one."""
-    from importlib.util import find_spec
-
-    from polylogue.infra.settings import load_settings
-
-    home = home_directory(None)
-    if load_settings().database_url is not None or not home.exists() or find_spec("psutil") is None:
-        return {}
-    from polylogue.infra.local.stack import LocalStack
-
-    address = LocalStack(home, services=frozenset({"postgres"}), say=lambda _: None).endpoints().database_url
-    return {"database_url": address} if address else {}
 
 
 def length_of_time(text: str) -> timedelta:

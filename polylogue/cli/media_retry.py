@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from polylogue.cli.problems import Problem
+from polylogue.cli.problems import Problem, postgres_away
 from polylogue.cli.servers_here import settings_here
 
 if TYPE_CHECKING:
@@ -57,6 +57,8 @@ def retry(
 ) -> None:
     """Try failed media again; exit code 1 if one could not be."""
 
+    import psycopg
+
     given = [one for one in (media_id, conversation, failed_since) if one is not None]
     if len(given) != 1:
         raise Problem("Name one of: a medium, --conversation, --failed-since.")
@@ -68,7 +70,10 @@ def retry(
         from polylogue.schemas.clock import now_ms
 
         chosen = ("since", now_ms() / 1000 - seconds(failed_since or ""))
-    tried, lines = asyncio.run(try_again(settings_here(), *chosen))
+    try:
+        tried, lines = asyncio.run(try_again(settings_here(), *chosen))
+    except psycopg.OperationalError as error:
+        raise postgres_away(error) from None
     print("\n".join(lines) or "No failed medium was found.")
     if tried < len(lines):
         raise typer.Exit(NOT_TRIED)

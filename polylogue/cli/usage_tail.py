@@ -58,8 +58,8 @@ async def records(
     from polylogue.infra.kafka import manual_consumer
 
     consumer = manual_consumer(settings)
-    await consumer.start()
     try:
+        await consumer.start()
         ends = await _begin(settings, consumer, since_s)
         while follow or any([await consumer.position(place) < end for place, end in ends.items()]):
             for batch in (await consumer.getmany(timeout_ms=POLL_MS)).values():

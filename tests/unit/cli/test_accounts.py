@@ -1,44 +1,13 @@
-"""Where the commands for users and keys look for PostgreSQL, and the lengths of time that they take."""
+"""The lengths of time that the commands for users and keys take."""
 
 from __future__ import annotations
 
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
 from polylogue.cli import accounts
 from polylogue.cli.problems import Problem
-from polylogue.infra.local.stack import Endpoints, LocalStack
-
-STARTED = "postgresql://polylogue@127.0.0.1:1/polylogue"
-
-
-@pytest.fixture
-def beside_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A data dir whose PostgreSQL was started by `polylogue run`, and no setting that names one."""
-    monkeypatch.chdir(tmp_path)  # no .env
-    monkeypatch.delenv("DATABASE_URL", raising=False)
-    monkeypatch.setenv("POLYLOGUE_HOME", str(tmp_path))
-    monkeypatch.setattr(LocalStack, "endpoints", lambda _: Endpoints(database_url=STARTED))
-
-
-@pytest.mark.usefixtures("beside_a_run")
-def test_the_postgresql_that_run_has_started_is_found() -> None:
-    assert accounts._here() == {"database_url": STARTED}
-
-
-@pytest.mark.usefixtures("beside_a_run")
-def test_a_setting_that_names_one_wins(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DATABASE_URL", "postgresql://elsewhere/x")
-    assert accounts._here() == {}
-
-
-@pytest.mark.usefixtures("beside_a_run")
-def test_where_nothing_was_started_nothing_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("POLYLOGUE_HOME", str(tmp_path / "nothing"))
-    assert accounts._here() == {}
-    assert not (tmp_path / "nothing").exists()
 
 
 @pytest.mark.parametrize(

@@ -81,3 +81,9 @@ def test_a_bucket_that_cannot_be_looked_through_is_one_sentence(monkeypatch: pyt
     assert str(done.exception).startswith(
         "The bucket polylogue-media cannot be looked through (NoCredentialsError)"
     )
+
+
+def test_where_postgresql_is_away_a_retry_says_so_in_one_sentence() -> None:
+    done = CliRunner().invoke(app, ["media", "retry", "--failed-since", "2h"])
+    assert isinstance(done.exception, Problem)
+    assert str(done.exception).startswith("PostgreSQL does not answer (")
