@@ -26,10 +26,14 @@ def conversation(whole: Address) -> str:
 
 
 def test_every_page_passes_axe(page: Page, conversation: str) -> None:
+    titles = []
     for address in pages(conversation):
         visit(page, address)
         found = in_both_schemes(page, address)
         assert not found, "\n".join(found)
+        titles.append(page.title())
+    assert len(set(titles)) == len(titles), "each page has a name of its own"
+    assert all(title.endswith("Polylogue") for title in titles)
 
 
 def test_what_opens_passes_axe(page: Page, conversation: str) -> None:

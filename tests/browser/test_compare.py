@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Page, Route, expect
 
 from tests.browser.steps import answer, answered, ask, choose, plays, wait_for
+from tests.support.media_samples import plain
 from tests.support.whole_run import Address
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
@@ -163,10 +164,10 @@ def test_follow_up_one_more_model_breakout_and_branch(page: Page) -> None:
     wait_for(answer(page, "sim/painter"), "finished")
 
     page.get_by_role("textbox", name="Prompt", exact=True).fill("Second question")
-    page.get_by_role("button", name=re.compile("^Ask 2 models")).click()
+    page.get_by_role("button", name=re.compile("^Ask 3 models")).click()
     expect(page.get_by_role("region", name="Turn")).to_have_count(2)
-    wait_for(answer(page, "sim/text"), "finished")
-    wait_for(answer(page, "sim/reasoning"), "finished")
+    for model in ("sim/text", "sim/reasoning", "sim/painter"):
+        wait_for(answer(page, model), "finished")
 
     page.get_by_role("region", name="Turn").first.get_by_role("button", name="Edit and branch").click()
     page.get_by_role("textbox", name="Prompt", exact=True).fill("First question, put otherwise")
@@ -183,16 +184,56 @@ def test_follow_up_one_more_model_breakout_and_branch(page: Page) -> None:
     expect(page.get_by_role("article", name="sim/reasoning")).to_have_count(0)
 
 
+def test_a_follow_up_goes_to_those_who_answered_last_and_its_estimate_counts_the_past(
+    page: Page, whole: Address
+) -> None:
+    identity = answered(whole, "First", "sim/reasoning", "sim/text")
+    page.goto(f"/c/{identity}")
+    wait_for(answer(page, "sim/text"), "finished")
+    with page.expect_request("**/api/v1/estimate") as asked:
+        page.get_by_role("textbox", name="Prompt", exact=True).fill("Second")
+    body = asked.value.post_data_json
+    assert body["conversation_id"] == identity
+    assert body["models"] == ["sim/reasoning", "sim/text"]
+    page.get_by_role("button", name="Ask 2 models").click()
+    expect(page.get_by_role("region", name="Turn")).to_have_count(2)
+
+
+def test_what_a_prompt_was_sent_with_stays_with_it(page: Page) -> None:
+    page.goto("/")
+    choose(page, "sim/text")
+    page.get_by_text("System prompt").first.click()
+    page.get_by_role("textbox", name="System prompt").fill("Be brief.")
+    page.locator("input[type=file]").set_input_files(
+        {"name": "plain.png", "mimeType": "image/png", "buffer": plain()}
+    )
+    page.get_by_role("textbox", name="Prompt", exact=True).fill("What is this?")
+    page.get_by_role("button", name="Ask", exact=True).click()
+    wait_for(answer(page, "sim/text"), "finished")
+    page.reload()
+    turn = page.get_by_role("region", name="Turn")
+    picture = turn.get_by_role("img", name="Attached picture 1")
+    expect(picture).to_be_visible()
+    page.wait_for_function("image => image.complete && image.naturalWidth > 0", arg=picture.element_handle())
+    turn.get_by_text("System prompt").click()
+    expect(turn.get_by_text("Be brief.")).to_be_visible()
+
+
 def test_rename_pin_and_delete_a_conversation(page: Page) -> None:
     identity = ask(page, "To be thrown away", "sim/painter")
     wait_for(answer(page, "sim/painter"), "finished")
     rows = page.get_by_role("navigation", name="Conversations")
     row = rows.get_by_role("listitem").filter(has=page.locator(f'a[href="/c/{identity}"]'))
     row.hover()
-    row.get_by_role("button", name=re.compile("^Rename")).click()
+    rename = row.get_by_role("button", name=re.compile("^Rename"))
+    rename.click()
+    page.keyboard.press("Escape")
+    expect(rename).to_be_focused()
+    rename.click()
     rows.get_by_role("textbox", name="Title").fill("A better name")
     rows.get_by_role("button", name="Save").click()
     expect(rows.get_by_role("link", name="A better name")).to_be_visible()
+    expect(rename).to_be_focused()
     row.hover()
     row.get_by_role("button", name=re.compile("^Pin")).click()
     expect(row.get_by_label("pinned")).to_be_visible()

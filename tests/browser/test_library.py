@@ -64,11 +64,25 @@ def test_what_was_judged_is_still_judged_after_a_reload(page: Page) -> None:
 def test_blind_hides_the_names_until_the_best_is_chosen(page: Page) -> None:
     page.goto("/")
     page.get_by_role("checkbox", name=re.compile("^Hide the models")).check()
-    ask(page, "Who is better?", "sim/text", "sim/reasoning")
+    ask(page, "Who is better?", "sim/text", "sim/painter")
     for name in ("Model A", "Model B"):
         wait_for(page.get_by_role("article", name=name), "finished")
-    page.get_by_role("button", name="Model B gave the best answer").click()
-    expect(page.get_by_role("article", name="sim/reasoning")).to_be_visible()
+    # What an open picture is called, and how fast and dear its model was, would tell.
+    page.get_by_role("button", name=re.compile("^Enlarge")).click()
+    expect(page.get_by_role("dialog", name="Picture by a model")).to_be_visible()
+    page.keyboard.press("Escape")
+    figures = page.get_by_role("article").get_by_text("first after")
+    expect(figures).to_have_count(0)
+    painted = page.get_by_role("article").filter(has=page.get_by_role("img"))
+    letter = painted.get_by_role("heading").inner_text()
+    before = painted.bounding_box()
+    page.get_by_role("button", name=f"{letter} gave the best answer").click()
+    expect(page.get_by_role("article", name="sim/painter")).to_be_visible()
+    expect(figures).to_have_count(2)
+    after = page.get_by_role("article", name="sim/painter").bounding_box()
+    assert before is not None
+    assert after is not None
+    assert abs(after["x"] - before["x"]) < 1, "what was judged stays in its place"
 
 
 def test_columns_change_their_width_by_keys(page: Page) -> None:
@@ -83,6 +97,8 @@ def test_columns_change_their_width_by_keys(page: Page) -> None:
     assert before is not None
     assert after is not None
     assert after["width"] < before["width"] - 60
+    told = divider.evaluate("one => [one.ariaValueMin, one.ariaValueNow, one.ariaValueMax].map(Number)")
+    assert told == sorted(told), "a screen reader is told a value within its bounds"
 
 
 def test_a_draft_survives_a_reload_and_a_refused_prompt_stays_with_its_picture(page: Page) -> None:

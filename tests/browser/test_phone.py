@@ -38,6 +38,20 @@ def phone(browser: Browser, whole: Address) -> Iterator[Page]:
     context.close()
 
 
+def swipe(phone: Page, *, to_the_left: bool) -> None:
+    """A finger across the name of the card that is shown."""
+    box = phone.get_by_role("article").locator("visible=true").get_by_role("heading").bounding_box()
+    assert box is not None
+    way = [300, 200, 100] if to_the_left else [100, 200, 300]
+    fingers = [[{"x": x, "y": box["y"] + box["height"] / 2}] for x in way]
+    touch = phone.context.new_cdp_session(phone)
+    touch.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": fingers[0]})
+    for finger in fingers[1:]:
+        touch.send("Input.dispatchTouchEvent", {"type": "touchMove", "touchPoints": finger})
+    touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    touch.detach()
+
+
 def test_the_whole_journey_on_a_phone(phone: Page) -> None:
     phone.goto("/")
     expect(phone.get_by_role("heading", level=1)).to_be_visible()
@@ -56,6 +70,12 @@ def test_the_whole_journey_on_a_phone(phone: Page) -> None:
     phone.get_by_role("tab", name="sim/speaker").tap()
     plays(answer(phone, "sim/speaker").locator("audio"))
 
+    tab = phone.get_by_role("tab", name="sim/director")
+    swipe(phone, to_the_left=True)
+    expect(tab).to_have_attribute("aria-selected", "true")
+    swipe(phone, to_the_left=False)
+    expect(tab).to_have_attribute("aria-selected", "false")
+
     phone.get_by_role("tab", name="sim/painter").tap()
     answer(phone, "sim/painter").get_by_role("button", name=re.compile("^Enlarge")).first.tap()
     enlarged = phone.get_by_role("dialog", name="Picture by sim/painter")
@@ -73,5 +93,6 @@ def test_the_whole_journey_on_a_phone(phone: Page) -> None:
     phone.get_by_role("button", name="Menu").tap()
     phone.get_by_role("link", name="Gallery", exact=True).tap()
     expect(phone.get_by_role("heading", name="Gallery")).to_be_visible()
+    expect(phone.get_by_role("navigation", name="Conversations")).to_be_hidden()
     expect(phone.locator(".gallery figure.media-container").first).to_be_visible()
     assert phone.evaluate(LEFT_AND_RIGHT)

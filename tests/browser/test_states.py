@@ -21,8 +21,8 @@ def test_nothing_found_says_what_to_try(page: Page) -> None:
     page.get_by_role("button", name="Search", exact=True).click()
     expect(page.get_by_text("Nothing holds “zyzzyvaquix”.")).to_be_visible()
     visit(page, "/gallery")
-    page.get_by_role("searchbox", name="Model").fill("nobody/nothing")
-    page.keyboard.press("Tab")
+    page.get_by_role("combobox", name="Model").fill("nobody/nothing")
+    page.keyboard.press("Enter")
     expect(page.get_by_text("Nothing here yet.")).to_be_visible()
     visit(page, "/")
     page.get_by_role("button", name="Choose models").click()
@@ -32,7 +32,14 @@ def test_nothing_found_says_what_to_try(page: Page) -> None:
 
 def test_an_address_that_leads_nowhere_says_so(page: Page) -> None:
     page.goto(f"/c/{'0' * 32}")
-    expect(page.get_by_role("alert").first).to_be_visible()
+    expect(page.get_by_role("heading", level=1)).to_have_text("There is no such conversation.")
+    # Nothing can be asked in it.
+    expect(page.get_by_role("textbox", name="Prompt", exact=True)).to_have_count(0)
+    for address in ("/nowhere", "/nowhere/at", "/nowhere/at/all"):
+        page.goto(address)
+        expect(page.get_by_role("heading", level=1)).to_have_text("There is nothing at this address.")
+    page.get_by_role("link", name="new comparison", exact=True).click()
+    expect(page.get_by_role("textbox", name="Prompt", exact=True)).to_be_visible()
     page.goto("/shared/nothing-here")
     expect(page.get_by_role("alert")).to_contain_text("It may have been taken back.")
 

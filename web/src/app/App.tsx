@@ -1,11 +1,12 @@
 // Providers and routes. Pages beside the comparison are loaded when they are first opened.
 import { QueryCache, QueryClient, QueryClientProvider } from "@tanstack/react-query";
 import { lazy, Suspense, type ComponentType } from "react";
-import { BrowserRouter, Route, Routes } from "react-router";
+import { BrowserRouter, Route, Routes, useParams } from "react-router";
 import { ApiError, UnreachableError } from "../client/errors";
 import { againMs } from "../components/ui/problem";
 import { ComparePage } from "../features/compare/ComparePage";
 import { Layout } from "./Layout";
+import { NoSuchPage } from "./NoSuchPage";
 
 /** Who is no longer signed in is asked again who they are; where nobody answers, the frame of the page says so. */
 const onError = (error: Error, { queryKey }: { queryKey: readonly unknown[] }) => {
@@ -40,6 +41,11 @@ const usage = page(async () => (await import("../features/usage/UsagePage")).Usa
 const shared = page(async () => (await import("../features/share/SharedPage")).SharedPage);
 const settings = page(async () => (await import("../features/settings/SettingsPage")).SettingsPage);
 
+function Comparison() {
+  const { c, id } = useParams();
+  return c === undefined || (c === "c" && id) ? <ComparePage /> : <NoSuchPage />;
+}
+
 export function App() {
   return (
     <QueryClientProvider client={queries}>
@@ -52,7 +58,8 @@ export function App() {
             <Route path="/usage" element={usage} />
             <Route path="/settings" element={settings} />
             {/* One element for both addresses: a new comparison becomes a conversation without starting anew. */}
-            <Route path="/:c?/:id?" element={<ComparePage />} />
+            <Route path="/:c?/:id?" element={<Comparison />} />
+            <Route path="*" element={<NoSuchPage />} />
           </Route>
         </Routes>
       </BrowserRouter>

@@ -1,5 +1,5 @@
 // The frame around every page: a way past it, the navigation, and whether the network is there.
-import { useEffect, useState, useSyncExternalStore } from "react";
+import { useEffect, useRef, useState, useSyncExternalStore } from "react";
 import { useQuery } from "@tanstack/react-query";
 import { Navigate, Outlet, useLocation } from "react-router";
 import { Sidebar } from "../features/history/Sidebar";
@@ -12,8 +12,11 @@ import { SignIn } from "../features/signin/SignIn";
 import "./layout.css";
 
 export function Layout() {
-  const [open, setOpen] = useState(false);
   const at = useLocation();
+  // The menu of a narrow page is open where it was opened: whoever follows a link in it wants to see where that leads.
+  const [openAt, setOpenAt] = useState<string | null>(null);
+  const open = openAt === at.key;
+  const opener = useRef<HTMLButtonElement>(null);
   const [theme] = useKept<Theme>("theme", "system");
   useEffect(() => paint(theme), [theme]);
   const online = useSyncExternalStore(
@@ -37,12 +40,26 @@ export function Layout() {
         Skip to the answers
       </a>
       <header className="top">
-        <button type="button" aria-expanded={open} aria-controls="side" onClick={() => setOpen(!open)}>
+        <button
+          ref={opener}
+          type="button"
+          aria-expanded={open}
+          aria-controls="side"
+          onClick={() => setOpenAt(open ? null : at.key)}
+        >
           Menu
         </button>
         <strong>Polylogue</strong>
       </header>
-      <div id="side" className={open ? "side open" : "side"}>
+      <div
+        id="side"
+        className={open ? "side open" : "side"}
+        onKeyDown={(event) => {
+          if (event.key !== "Escape" || !open) return;
+          setOpenAt(null);
+          opener.current?.focus();
+        }}
+      >
         <Sidebar />
         <Shortcuts />
       </div>

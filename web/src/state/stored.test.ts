@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Conversation, ConversationMessage, ConversationTurn } from "../types/conversation";
-import { fromStored, lookAgainMs, merged, toFollow } from "./stored";
+import { fromStored, lastModels, lookAgainMs, merged, sentAlong, toFollow } from "./stored";
 import { EMPTY, unheard, type Turn } from "./turn";
 
 const message = (status: string, given: Partial<ConversationMessage> = {}): ConversationMessage => ({
@@ -104,6 +104,16 @@ describe("a stored turn", () => {
     expect(lookAgainMs(conversation(turn(true, waiting), turn(false, message("running"))), 100)).toBe(5_000);
     expect(lookAgainMs(conversation({ ...turn(true, waiting), inherited: true }))).toBe(5_000);
     expect(lookAgainMs(conversation({ ...turn(false), inherited: true }))).toBe(false);
+  });
+
+  it("tells what its prompt was sent with, and whom a follow-up goes to", () => {
+    const picture = { key: "private/p", url: "u", content_type: "image/png", size_bytes: 1 };
+    const asked = message("completed", { role: "user", model_id: null, attachments: [picture] });
+    const plain = turn(true, message("completed"), message("completed", { model_id: "n" }), message("failed"));
+    const stored = conversation({ ...turn(true, asked), turn_id: "t0", system: "Be brief." }, plain);
+    expect([...sentAlong(stored)]).toEqual([["t0", { pictures: [picture], system: "Be brief." }]]);
+    expect(lastModels(stored.turns.map((one) => fromStored(one, "c")))).toEqual(["m", "n"]);
+    expect(lastModels([])).toEqual([]);
   });
 
   it("is followed while its models speak rather than one that only waits for a medium", () => {

@@ -5,6 +5,7 @@ import type {
   ConversationTurn,
   MediaAttachment,
   MissingMedium,
+  Picture,
 } from "../types/conversation";
 import { ended, onItsWay, phaseOfStatus, type Answer, type AnswerPhase, type Medium, type MediumPhase, type Turn } from "./turn";
 
@@ -103,6 +104,26 @@ function phaseOf(status: string): AnswerPhase {
     default:
       return "waiting";
   }
+}
+
+/** What a prompt was sent with. */
+export interface Sent {
+  readonly pictures: readonly Picture[];
+  readonly system: string | null;
+}
+
+/** By turn, where there is any. */
+export function sentAlong(stored: Conversation | undefined): ReadonlyMap<string, Sent> {
+  const all = (stored?.turns ?? []).map((turn) => {
+    const pictures = turn.messages.find((one) => one.role === "user")?.attachments ?? [];
+    return [turn.turn_id, { pictures, system: turn.system }] as const;
+  });
+  return new Map(all.filter(([, sent]) => sent.pictures.length > 0 || sent.system !== null));
+}
+
+/** The models of the latest turn, in order of choice: whom a follow-up goes to. */
+export function lastModels(turns: readonly Turn[]): readonly string[] {
+  return [...new Set(turns.at(-1)?.answers.map((answer) => answer.model) ?? [])];
 }
 
 /** In order of appearance; what comes and what there is not are last where the tables have no place for them. */

@@ -113,10 +113,12 @@ function Ready({ medium, attachment, alt, wordsIn, onOpen, onDelete }: Props & {
       )}
       <figcaption>
         <span>{facts(attachment)}</span>
-        <Download attachment={renewed ? address : attachment} name={NAMES[medium.type].toLowerCase()} />
-        {onDelete && attachment.media_id && (
-          <Removal name={NAMES[medium.type].toLowerCase()} onDelete={() => onDelete(medium)} />
-        )}
+        <span className="doing">
+          <Download attachment={renewed ? address : attachment} name={NAMES[medium.type].toLowerCase()} />
+          {onDelete && attachment.media_id && (
+            <Removal name={NAMES[medium.type].toLowerCase()} onDelete={() => onDelete(medium)} />
+          )}
+        </span>
       </figcaption>
     </figure>
   );

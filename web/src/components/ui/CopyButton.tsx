@@ -1,7 +1,7 @@
 // A button that copies a text and says so.
 import { useEffect, useState } from "react";
 
-export function CopyButton({ text, label = "Copy" }: { text: string; label?: string }) {
+export function CopyButton({ text, label = "Copy", of }: { text: string; label?: string; of?: string }) {
   const [said, setSaid] = useState<string | null>(null);
   useEffect(() => {
     if (said === null) return;
@@ -19,6 +19,7 @@ export function CopyButton({ text, label = "Copy" }: { text: string; label?: str
   return (
     <button type="button" className="quiet" onClick={() => void copy()}>
       {said ?? label}
+      {of && said === null && <span className="visually-hidden"> {of}</span>}
       <span className="visually-hidden" role="status">
         {said}
       </span>

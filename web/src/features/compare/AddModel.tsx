@@ -10,13 +10,14 @@ interface Props {
 }
 
 export function AddModel({ known, disabled, onAdd }: Props) {
-  const [open, setOpen] = useState(false);
+  const [mode, setMode] = useState<"shown" | "open" | "left">("shown");
+  const open = mode === "open";
   const listed = useQuery({ queryKey: ["models"], queryFn: models, staleTime: 300_000, enabled: open });
   const others = (listed.data ?? []).filter((model) => !known.includes(model.id));
   if (!open) {
     return (
       <p>
-        <button type="button" disabled={disabled} onClick={() => setOpen(true)}>
+        <button type="button" disabled={disabled} autoFocus={mode === "left"} onClick={() => setMode("open")}>
           Ask one more model
         </button>
       </p>
@@ -29,7 +30,10 @@ export function AddModel({ known, disabled, onAdd }: Props) {
         event.preventDefault();
         const model = new FormData(event.currentTarget).get("model");
         if (typeof model === "string" && model !== "") onAdd([model]);
-        setOpen(false);
+        setMode("left");
+      }}
+      onKeyDown={(event) => {
+        if (event.key === "Escape") setMode("left");
       }}
     >
       <label>
@@ -45,7 +49,7 @@ export function AddModel({ known, disabled, onAdd }: Props) {
       <button className="primary" disabled={disabled || others.length === 0}>
         Ask it
       </button>
-      <button type="button" onClick={() => setOpen(false)}>
+      <button type="button" onClick={() => setMode("left")}>
         Leave
       </button>
     </form>

@@ -1,6 +1,7 @@
 // One model's answer: a header that says how it stands and what can be done, and what it said.
 import { memo, useEffect, useRef } from "react";
 import { CopyButton } from "../../components/ui/CopyButton";
+import { dollars } from "../../components/ui/money";
 import { MessageBubble } from "../../components/conversation/MessageBubble";
 import { isSeen, watchSight } from "../../state/sight";
 import { ended, type Answer, type AnswerPhase, type Medium } from "../../state/turn";
@@ -29,6 +30,8 @@ interface Props {
   prompt: string;
   /** What to call the model: its name, or a letter while judging blind. */
   name: string;
+  /** Speed and price would tell the model, too. */
+  blind: boolean;
   best: boolean;
   thumb: "up" | "down" | null;
   busy: boolean;
@@ -37,7 +40,7 @@ interface Props {
 }
 
 /** Drawn anew only when its own answer has changed: twelve of them stream at once. */
-export const AnswerCard = memo(function AnswerCard({ answer, prompt, name, best, thumb, busy, actions }: Props) {
+export const AnswerCard = memo(function AnswerCard({ answer, prompt, name, blind, best, thumb, busy, actions }: Props) {
   const body = useRef<HTMLDivElement>(null);
   const atEnd = useRef(true);
   // Who reads at the end stays there; who has scrolled away is left alone.
@@ -56,7 +59,7 @@ export const AnswerCard = memo(function AnswerCard({ answer, prompt, name, best,
             {STATUS[answer.phase]}
             {answer.phase === "queued" && answer.queuePosition !== null ? ` (${answer.queuePosition})` : ""}
           </span>
-          <span>{figures(answer)}</span>
+          {!blind && <span>{figures(answer)}</span>}
         </p>
         <div className="actions">
           {!done && (
@@ -74,7 +77,7 @@ export const AnswerCard = memo(function AnswerCard({ answer, prompt, name, best,
               >
                 Retry
               </button>
-              {answer.text !== "" && <CopyButton text={answer.text} />}
+              {answer.text !== "" && <CopyButton text={answer.text} of={`the answer of ${name}`} />}
               <button
                 type="button"
                 onClick={() => actions.onBreakOut(answer)}
@@ -136,7 +139,8 @@ export function figures(answer: Answer): string {
   const parts: string[] = [];
   const { startedAtMs, firstAtMs, endedAtMs, usage, costUsd } = answer;
   if (startedAtMs !== null && firstAtMs !== null) {
-    parts.push(`first after ${((firstAtMs - startedAtMs) / 1000).toFixed(1)} s`);
+    const wait = firstAtMs - startedAtMs;
+    parts.push(`first after ${wait < 1000 ? `${wait} ms` : `${(wait / 1000).toFixed(1)} s`}`);
   }
   const tokens = usage?.completion_tokens;
   if (tokens && firstAtMs !== null && endedAtMs !== null && endedAtMs > firstAtMs) {
@@ -144,9 +148,4 @@ export function figures(answer: Answer): string {
   }
   if (costUsd !== null) parts.push(dollars(costUsd));
   return parts.join(" · ");
-}
-
-export function dollars(amount: number): string {
-  if (amount === 0) return "$0";
-  return amount < 0.01 ? `$${amount.toPrecision(2)}` : `$${amount.toFixed(2)}`;
 }

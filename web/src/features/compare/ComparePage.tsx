@@ -1,12 +1,13 @@
 // The page that asks several models at once and shows their answers side by side, turn after turn.
 import { useQueryClient } from "@tanstack/react-query";
-import { useState } from "react";
-import { useNavigate, useParams } from "react-router";
+import { useMemo, useState } from "react";
+import { Link, useNavigate, useParams } from "react-router";
 import { newKey } from "../../client/key";
 import { breakout, cancel, rate } from "../../client/conversations";
 import { Lightbox, type Framed } from "../../components/conversation/Lightbox";
 import { altOf } from "../../components/conversation/MessageBubble";
 import { desk, NEW } from "../../state/desk";
+import { lastModels } from "../../state/stored";
 import type { Answer, Turn } from "../../state/turn";
 import { ExportDialog } from "../export/ExportDialog";
 import { ShareDialog } from "../share/ShareDialog";
@@ -22,12 +23,24 @@ import { TurnView } from "./TurnView";
 import { useConversation } from "./useConversation";
 import { problemOf } from "../../components/ui/problem";
 import { useKept } from "../../components/ui/useKept";
+import { useTitle } from "../../components/ui/useTitle";
+import { MOST_MODELS } from "./ModelPicker";
 
 export function ComparePage() {
   const { id } = useParams();
   const go = useNavigate();
   const shown = useConversation(id);
-  const [models, setModels] = useKept<string[]>("models", []);
+  const [kept, keep] = useKept<string[]>("models", []);
+  // A follow-up goes to those who answered last, until others are chosen.
+  const [chosen, setChosen] = useState<{ for: string | undefined; models: string[] } | null>(null);
+  const names = lastModels(shown.turns).join("\n");
+  // The same from frame to frame while answers stream.
+  const last = useMemo(() => (names === "" ? [] : names.split("\n").slice(0, MOST_MODELS)), [names]);
+  const models = chosen && chosen.for === id ? chosen.models : last.length > 0 ? last : kept;
+  const setModels = (models: string[]) => {
+    setChosen({ for: id, models });
+    keep(models);
+  };
   const [blind, setBlind] = useKept<boolean>("blind", false);
   const [text, setText] = useDraft(id ?? "new");
   const [branching, setBranching] = useState<Turn | null>(null);
@@ -99,7 +112,6 @@ export function ComparePage() {
     onBreakOut: (answer) =>
       onTurn(answer, async (turn) => {
         const { conversation_id } = await breakout(turn.conversationId, answer.model, turn.turnId, newKey());
-        setModels([answer.model]);
         await go(`/c/${conversation_id}`);
       }),
     onBest: (answer) =>
@@ -118,7 +130,8 @@ export function ComparePage() {
       ),
     onOpen: (answer, medium) => {
       const turn = turnOf(answer);
-      if (turn) setFramed({ pictures: picturesOf(turn), at: medium.mediaId });
+      const called = blind && turn && !ratingOf(turn.turnId)?.best_response_id ? () => "a model" : modelOf;
+      if (turn) setFramed({ pictures: picturesOf(turn, called), at: medium.mediaId });
     },
     onDelete: async (answer, medium) => {
       await remove(medium.mediaId);
@@ -145,6 +158,18 @@ export function ComparePage() {
     const running = live?.turn.conversationId;
     if (running) void attempt(() => cancel(running));
   };
+  useTitle(shown.title ?? (id ? null : "New comparison"));
+  if (shown.missing) {
+    return (
+      <div className="page">
+        <h1>There is no such conversation.</h1>
+        <p role="alert">
+          It may have been deleted, or belong to somebody else. Begin a <Link to="/">new comparison</Link>, or look for
+          it in the <Link to="/search">search</Link>.
+        </p>
+      </div>
+    );
+  }
   const alarm = said ?? (live?.problem ? inWords(live.problem, live.code, live.told) : shown.problem);
   return (
     <div className="compare">
@@ -177,6 +202,7 @@ export function ComparePage() {
           key={turn.turnId}
           turn={turn}
           rating={ratingOf(turn.turnId)}
+          sent={shown.sent.get(turn.turnId)}
           blind={blind}
           busy={shown.running}
           actions={actions}
@@ -208,6 +234,7 @@ export function ComparePage() {
         </p>
       )}
       <PromptBox
+        conversationId={branching ? undefined : id}
         models={models}
         running={shown.running}
         text={text}
@@ -224,11 +251,13 @@ export function ComparePage() {
   );
 }
 
-function picturesOf(turn: Turn): Framed["pictures"] {
+const modelOf = (answer: Answer): string => answer.model;
+
+function picturesOf(turn: Turn, called: (answer: Answer) => string): Framed["pictures"] {
   return turn.answers.flatMap((answer) =>
     answer.media.flatMap((medium) =>
       medium.type === "image" && medium.attachment
-        ? [{ id: medium.mediaId, attachment: medium.attachment, model: answer.model, alt: altOf(turn.prompt) }]
+        ? [{ id: medium.mediaId, attachment: medium.attachment, model: called(answer), alt: altOf(turn.prompt) }]
         : [],
     ),
   );

@@ -1,7 +1,7 @@
 // Where a prompt is written: text, pictures by paste, drop or choice, models, a system prompt, and what it may cost.
 import { memo, useEffect, useId, useRef, useState, type ClipboardEvent, type DragEvent, type SyntheticEvent } from "react";
 import { estimate } from "../../client/conversations";
-import { dollars } from "./AnswerCard";
+import { dollars } from "../../components/ui/money";
 import { ModelPicker } from "./ModelPicker";
 import { Saved } from "./Saved";
 
@@ -13,6 +13,8 @@ export interface Draft {
 }
 
 interface Props {
+  /** The conversation that it goes on with: its past is a part of what is sent, and of what it costs. */
+  conversationId: string | undefined;
   models: readonly string[];
   onModels: (models: string[]) => void;
   /** Tells whether it was accepted: what was refused stays in the box. */
@@ -34,13 +36,14 @@ const PICTURES = ["image/png", "image/jpeg", "image/webp", "image/gif"];
 const MOST_PICTURES = 8;
 
 /** Not drawn anew while answers stream beside it. */
-export const PromptBox = memo(function PromptBox({ models, onModels, onSend, running, onStop, text, onText }: Props) {
+export const PromptBox = memo(function PromptBox(given: Props) {
+  const { conversationId, models, onModels, onSend, running, onStop, text, onText } = given;
   const [pictures, setPictures] = useState<Attached[]>([]);
   const [system, setSystem] = useState("");
   const [problem, setProblem] = useState<string | null>(null);
   const box = useRef<HTMLTextAreaElement>(null);
   const id = useId();
-  const cost = useEstimate(text, models, system);
+  const cost = useEstimate(text, models, system, conversationId);
   const ready = text.trim() !== "" && models.length > 0 && !running;
 
   useEffect(() => {
@@ -190,14 +193,15 @@ function read(file: File): Promise<Attached> {
 }
 
 /** What the prompt will cost about, asked for when the writer pauses. */
-function useEstimate(text: string, models: readonly string[], system: string): string {
+function useEstimate(text: string, models: readonly string[], system: string, conversationId: string | undefined): string {
   const [said, setSaid] = useState("");
   const named = models.join("\n");
   useEffect(() => {
     if (text.trim() === "" || named === "") return;
     const over = new AbortController();
     const timer = setTimeout(() => {
-      estimate({ input_data: text, models: named.split("\n"), ...(system ? { system } : {}) }, over.signal).then(
+      const asked = { input_data: text, models: named.split("\n"), conversation_id: conversationId };
+      estimate({ ...asked, ...(system ? { system } : {}) }, over.signal).then(
         ({ total }) => setSaid(total.cost_usd_micros === null ? "" : `about ${dollars(total.cost_usd_micros / 1e6)}`),
         () => setSaid(""),
       );
@@ -206,6 +210,6 @@ function useEstimate(text: string, models: readonly string[], system: string): s
       clearTimeout(timer);
       over.abort();
     };
-  }, [text, named, system]);
+  }, [text, named, system, conversationId]);
   return text.trim() === "" || named === "" ? "" : said;
 }

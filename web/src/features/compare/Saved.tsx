@@ -13,8 +13,9 @@ interface Props<T> {
 export function Saved<T>({ kind, current, nameOf, onChoose }: Props<T>) {
   const [saved, setSaved] = useKept<Record<string, T>>(`saved ${kind}`, {});
   const names = Object.keys(saved);
-  const name = current === null ? "" : nameOf(current);
-  const known = name in saved;
+  const same = names.find((one) => JSON.stringify(saved[one]) === JSON.stringify(current));
+  const name = same ?? (current === null ? "" : unused(nameOf(current), saved));
+  const known = same !== undefined;
 
   function toggle() {
     if (current === null) return;
@@ -52,4 +53,9 @@ export function Saved<T>({ kind, current, nameOf, onChoose }: Props<T>) {
       )}
     </span>
   );
+}
+
+/** Long prompts begin alike: each has a name of its own. */
+function unused(name: string, saved: object): string {
+  for (let n = 2, numbered = name; ; numbered = `${name} (${n++})`) if (!(numbered in saved)) return numbered;
 }

@@ -1,8 +1,11 @@
 // One turn: its prompt, and the answers side by side in order of request; between them what changes their widths.
 import { memo, useRef, useState, type CSSProperties, type KeyboardEvent, type PointerEvent } from "react";
 import type { Rating } from "../../types/conversation";
+import type { Sent } from "../../state/stored";
 import { ended, type Answer, type Turn } from "../../state/turn";
 import { AnswerCard, type AnswerActions } from "./AnswerCard";
+import { letter, shuffled } from "./blind";
+import { useSwipe } from "./useSwipe";
 import { RatingNote } from "./RatingNote";
 import { AddModel } from "./AddModel";
 import "./compare.css";
@@ -10,6 +13,8 @@ import "./compare.css";
 interface Props {
   turn: Turn;
   rating: Rating | null;
+  /** What was sent with the prompt. */
+  sent: Sent | undefined;
   blind: boolean;
   busy: boolean;
   actions: AnswerActions;
@@ -22,14 +27,22 @@ interface Props {
 const LEAST_PX = 240;
 const USUAL_PX = 352; // the design's --column
 const STEP_PX = 32;
+const NARROW = "(max-width: 48rem)"; // as in compare.css
 
 /** Drawn anew only when its own turn has changed: a conversation has many that are over. */
-export const TurnView = memo(function TurnView({ turn, rating, blind, busy, actions, onEdit, onAdd, onNote, onStopAll }: Props) {
+export const TurnView = memo(function TurnView({ turn, rating, sent, blind, busy, actions, onEdit, onAdd, onNote, onStopAll }: Props) {
   const [tab, setTab] = useState(0);
   const [widths, setWidths] = useState<Record<string, number>>({});
   const best = rating?.best_response_id ?? null;
   const running = turn.answers.some((answer) => !ended(answer));
-  const name = (answer: Answer, n: number) => (blind && best === null ? `Model ${letter(n)}` : answer.model);
+  // The order stays when the names are shown, so that one finds again what one has judged.
+  const answers = blind ? shuffled(turn.answers, (answer) => answer.responseId) : turn.answers;
+  const hidden = blind && best === null;
+  const name = (answer: Answer, n: number) => (hidden ? letter(n) : answer.model);
+  const swipe = useSwipe((by) => {
+    // Where all stand side by side, a finger scrolls.
+    if (matchMedia(NARROW).matches) setTab((at) => Math.min(answers.length - 1, Math.max(0, at + by)));
+  });
   return (
     <section className="turn" aria-label="Turn">
       <h2 className="visually-hidden">Prompt and answers</h2>
@@ -48,23 +61,25 @@ export const TurnView = memo(function TurnView({ turn, rating, blind, busy, acti
           )}
         </div>
       </div>
+      {sent && <SentAlong sent={sent} />}
       {turn.error && (
         <p role="alert" className="failure">
           {turn.error}
         </p>
       )}
       <div className="tabs" role="tablist" aria-label="Models">
-        {turn.answers.map((answer, n) => (
+        {answers.map((answer, n) => (
           <button
             key={answer.responseId}
             type="button"
             role="tab"
             aria-selected={n === tab}
+            aria-controls={`column-${answer.responseId}`}
             tabIndex={n === tab ? 0 : -1}
             onClick={() => setTab(n)}
             onKeyDown={(event) => {
               const to = event.key === "ArrowRight" ? n + 1 : event.key === "ArrowLeft" ? n - 1 : n;
-              if (to === n || to < 0 || to >= turn.answers.length) return;
+              if (to === n || to < 0 || to >= answers.length) return;
               setTab(to);
               (event.currentTarget.parentElement?.children[to] as HTMLElement | undefined)?.focus();
             }}
@@ -73,10 +88,11 @@ export const TurnView = memo(function TurnView({ turn, rating, blind, busy, acti
           </button>
         ))}
       </div>
-      <div className="answers">
-        {turn.answers.map((answer, n) => (
+      <div className="answers" {...swipe}>
+        {answers.map((answer, n) => (
           <div
             key={answer.responseId}
+            id={`column-${answer.responseId}`}
             className={n === tab ? "column chosen" : "column"}
             style={widthOf(widths[answer.responseId])}
           >
@@ -84,6 +100,7 @@ export const TurnView = memo(function TurnView({ turn, rating, blind, busy, acti
               answer={answer}
               prompt={turn.prompt}
               name={name(answer, n)}
+              blind={hidden}
               best={best === answer.responseId}
               thumb={rating?.thumbs?.[answer.responseId] ?? null}
               busy={busy}
@@ -101,12 +118,10 @@ export const TurnView = memo(function TurnView({ turn, rating, blind, busy, acti
       {!running && onAdd && (
         <AddModel known={turn.answers.map((answer) => answer.model)} disabled={busy} onAdd={(models) => onAdd(turn, models)} />
       )}
-      <Finished answers={turn.answers} name={name} />
+      <Finished answers={answers} name={name} />
     </section>
   );
 })
-
-const letter = (n: number) => String.fromCharCode(65 + n);
 
 const widthOf = (px: number | undefined): CSSProperties | undefined => (px ? { flex: `0 0 ${px}px` } : undefined);
 
@@ -137,6 +152,7 @@ function Divider({ label, width, onWidth }: { label: string; width: number; onWi
       aria-label={label}
       aria-valuenow={width}
       aria-valuemin={LEAST_PX}
+      aria-valuemax={Math.max(most(), width)}
       aria-valuetext={`${width} pixels`}
       tabIndex={0}
       onKeyDown={onKeyDown}
@@ -146,6 +162,31 @@ function Divider({ label, width, onWidth }: { label: string; width: number; onWi
         from.current = null;
       }}
     />
+  );
+}
+
+/** The pictures and the system prompt that a prompt was sent with. */
+function SentAlong({ sent }: { sent: Sent }) {
+  return (
+    <>
+      {sent.pictures.length > 0 && (
+        <ul className="attached" aria-label="Attached pictures">
+          {sent.pictures.map((picture, n) => (
+            <li key={picture.key}>
+              <a href={picture.url} target="_blank" rel="noopener noreferrer">
+                <img src={picture.url} alt={`Attached picture ${n + 1}`} loading="lazy" />
+              </a>
+            </li>
+          ))}
+        </ul>
+      )}
+      {sent.system !== null && (
+        <details className="system">
+          <summary>System prompt</summary>
+          <p dir="auto">{sent.system}</p>
+        </details>
+      )}
+    </>
   );
 }
 

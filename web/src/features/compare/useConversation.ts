@@ -8,7 +8,7 @@ import { ApiError } from "../../client/errors";
 import { browser } from "../../state/browser";
 import { desk, NEW } from "../../state/desk";
 import type { Live } from "../../state/live";
-import { fromStored, lookAgainMs, merged, toFollow } from "../../state/stored";
+import { fromStored, lookAgainMs, merged, sentAlong, toFollow, type Sent } from "../../state/stored";
 import type { Rating } from "../../types/conversation";
 import type { Turn } from "../../state/turn";
 
@@ -17,11 +17,14 @@ export interface Shown {
   turns: readonly Turn[];
   /** By turn, as they are stored. */
   ratings: ReadonlyMap<string, Rating>;
+  sent: ReadonlyMap<string, Sent>;
   live: Live | null;
   running: boolean;
   loading: boolean;
   /** Why the stored conversation cannot be shown. */
   problem: string | null;
+  /** There is none, or it is deleted, or somebody else's. */
+  missing: boolean;
   /** Sends a prompt, or a further round of a turn; shown at once. */
   ask: (path: string, body: unknown, options?: { onto?: Turn; onBegun?: (id: string) => void }) => Promise<Live>;
 }
@@ -50,6 +53,8 @@ export function useConversation(id: string | undefined): Shown {
     () => new Map((stored.data?.turns ?? []).flatMap((turn) => (turn.rating ? [[turn.turn_id, turn.rating]] : []))),
     [stored.data],
   );
+
+  const sent = useMemo(() => sentAlong(stored.data), [stored.data]);
 
   // A reload or another tab: the turn that runs is read from its start, by which nothing of it is missed.
   const unfinished = toFollow(turns)?.turnId;
@@ -83,10 +88,12 @@ export function useConversation(id: string | undefined): Shown {
     title: stored.data?.title ?? null,
     turns: shown,
     ratings,
+    sent,
     live,
     running: reading,
     loading: stored.isLoading,
     problem: stored.error?.message ?? null,
+    missing: stored.error instanceof ApiError && stored.error.status === 404 && live === null,
     ask,
   };
 }

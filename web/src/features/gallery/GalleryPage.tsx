@@ -1,15 +1,18 @@
 // All media of all conversations, the latest first, by type, model and day.
-import { useInfiniteQuery, useQueryClient } from "@tanstack/react-query";
+import { useInfiniteQuery, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { Link } from "react-router";
+import { models } from "../../client/conversations";
 import { gallery, type GalleryFilter, type GalleryItem } from "../../client/library";
 import { remove } from "../../client/media";
 import { MediaRenderer } from "../../components/conversation/MediaRenderer";
 import { Lightbox, type Framed } from "../../components/conversation/Lightbox";
 import type { Medium } from "../../state/turn";
+import { useTitle } from "../../components/ui/useTitle";
 import "./gallery.css";
 
 export function GalleryPage() {
+  useTitle("Gallery");
   const [filter, setFilter] = useState<GalleryFilter>({});
   const queries = useQueryClient();
   const [framed, setFramed] = useState<Framed | null>(null);
@@ -19,6 +22,8 @@ export function GalleryPage() {
     initialPageParam: null as string | null,
     getNextPageParam: (page) => page.next_cursor,
   });
+  // The filter takes a model's whole id.
+  const known = useQuery({ queryKey: ["models"], queryFn: models, staleTime: 300_000 });
   const items = list.data?.pages.flatMap((page) => page.media) ?? [];
   const pictures = items.flatMap((item) =>
     item.type === "image" && item.status === "stored"
@@ -28,7 +33,14 @@ export function GalleryPage() {
   return (
     <div className="page">
       <h1>Gallery</h1>
-      <form className="filters" onSubmit={(event) => event.preventDefault()}>
+      <form
+        className="filters"
+        onSubmit={(event) => {
+          event.preventDefault();
+          const model = new FormData(event.currentTarget).get("model");
+          if (typeof model === "string") setFilter({ ...filter, model: model.trim() });
+        }}
+      >
         <label>
           Kind{" "}
           <select value={filter.type ?? ""} onChange={(event) => setFilter({ ...filter, type: event.target.value })}>
@@ -42,10 +54,17 @@ export function GalleryPage() {
           Model{" "}
           <input
             type="search"
+            name="model"
+            list="gallery-models"
             defaultValue={filter.model ?? ""}
-            onBlur={(event) => setFilter({ ...filter, model: event.target.value })}
+            onBlur={(event) => setFilter({ ...filter, model: event.target.value.trim() })}
             placeholder="any"
           />
+          <datalist id="gallery-models">
+            {(known.data ?? []).map((model) => (
+              <option key={model.id} value={model.id} />
+            ))}
+          </datalist>
         </label>
         <label>
           From <input type="date" onChange={(event) => setFilter({ ...filter, from: event.target.value })} />

@@ -63,16 +63,16 @@ export function Sidebar() {
 function Row({ one }: { one: ConversationSummary }) {
   const queries = useQueryClient();
   const go = useNavigate();
-  const [mode, setMode] = useState<"shown" | "renaming" | "deleting" | "kept">("shown");
+  const [mode, setMode] = useState<"shown" | "renaming" | "renamed" | "deleting" | "kept">("shown");
   const [said, setSaid] = useState<string | null>(null);
   const [branches, setBranches] = useState(false);
   const id = one.conversation_id;
 
-  async function attempt(work: () => Promise<unknown>) {
+  async function attempt(work: () => Promise<unknown>, then: typeof mode = "shown") {
     setSaid(null);
     try {
       await work();
-      setMode("shown");
+      setMode(then);
       await queries.invalidateQueries({ queryKey: ["conversations"] });
       await queries.invalidateQueries({ queryKey: ["conversation", id] });
     } catch (error) {
@@ -88,7 +88,12 @@ function Row({ one }: { one: ConversationSummary }) {
           onSubmit={(event) => {
             event.preventDefault();
             const title = new FormData(event.currentTarget).get("title");
-            if (typeof title === "string") void attempt(() => change(id, { title }));
+            if (typeof title === "string") void attempt(() => change(id, { title }), "renamed");
+          }}
+          onKeyDown={(event) => {
+            if (event.key !== "Escape") return;
+            event.stopPropagation();
+            setMode("renamed");
           }}
         >
           <label>
@@ -96,7 +101,7 @@ function Row({ one }: { one: ConversationSummary }) {
             <input name="title" defaultValue={one.title} maxLength={200} required autoFocus />
           </label>
           <button>Save</button>
-          <button type="button" onClick={() => setMode("shown")}>
+          <button type="button" onClick={() => setMode("renamed")}>
             Leave
           </button>
         </form>
@@ -107,7 +112,7 @@ function Row({ one }: { one: ConversationSummary }) {
           {one.turn_running && <span className="note"> (answering)</span>}
         </NavLink>
       )}
-      {mode === "deleting" ? (
+      {mode === "deleting" && (
         <Question
           label={`Delete ${one.title}`}
           onYes={() =>
@@ -121,13 +126,23 @@ function Row({ one }: { one: ConversationSummary }) {
           Delete it with all its pictures, sound and films? They are removed for good
           {branches ? ", from the conversations that branched off it too." : "."}
         </Question>
-      ) : (
-        <div className="row-actions">
+      )}
+      {mode !== "deleting" && mode !== "renaming" && (
+        <div
+          // Where the focus comes back to one of them, it must be there to take it.
+          className={mode === "shown" ? "row-actions" : "row-actions left"}
+          onBlur={() => setMode((now) => (now === "renamed" || now === "kept" ? "shown" : now))}
+        >
           <button type="button" className="quiet" onClick={() => void attempt(() => change(id, { pinned: !one.pinned }))}>
             {one.pinned ? "Unpin" : "Pin"}
             <span className="visually-hidden"> {one.title}</span>
           </button>
-          <button type="button" className="quiet" onClick={() => setMode("renaming")}>
+          <button
+            type="button"
+            className="quiet"
+            autoFocus={mode === "renamed"}
+            onClick={() => setMode("renaming")}
+          >
             Rename<span className="visually-hidden"> {one.title}</span>
           </button>
           <button

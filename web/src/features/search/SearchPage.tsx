@@ -2,8 +2,10 @@
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { Link, useSearchParams } from "react-router";
 import { search } from "../../client/library";
+import { useTitle } from "../../components/ui/useTitle";
 
 export function SearchPage() {
+  useTitle("Search");
   const [asked, setAsked] = useSearchParams();
   const q = asked.get("q") ?? "";
   const role = asked.get("role") ?? "";

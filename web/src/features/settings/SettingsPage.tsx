@@ -4,8 +4,10 @@ import { useKept } from "../../components/ui/useKept";
 import { KeyList } from "../shortcuts/Shortcuts";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { session, signOut } from "../../client/session";
+import { useTitle } from "../../components/ui/useTitle";
 
 export function SettingsPage() {
+  useTitle("Settings");
   const [theme, setTheme] = useKept<Theme>("theme", "system");
   return (
     <div className="page">

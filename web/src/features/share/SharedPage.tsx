@@ -3,12 +3,14 @@ import { useQuery } from "@tanstack/react-query";
 import { useParams } from "react-router";
 import { opened } from "../../client/sharing";
 import { MessageBubble } from "../../components/conversation/MessageBubble";
+import { useTitle } from "../../components/ui/useTitle";
 import { fromStored } from "../../state/stored";
 import "../compare/compare.css";
 
 export function SharedPage() {
   const { share = "" } = useParams();
   const shown = useQuery({ queryKey: ["shared", share], queryFn: () => opened(share), retry: false });
+  useTitle(shown.data?.title ?? null);
   return (
     <main className="compare" id="main">
       {shown.isLoading && <p>Loading the conversation…</p>}

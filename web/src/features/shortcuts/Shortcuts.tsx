@@ -7,8 +7,8 @@ const KEYS: readonly (readonly [string, string])[] = [
   ["Enter", "ask"],
   ["Shift + Enter", "a new line in the prompt"],
   ["Tab", "from card to card; the divider after a card changes its width with ← and →"],
-  ["← →", "from model to model on narrow screens, from picture to picture when one is enlarged"],
-  ["+ −", "enlarge or shrink a picture"],
+  ["← →", "from model to model on narrow screens, from picture to picture when one is open"],
+  ["+ −", "enlarge or shrink an open picture; ← → ↑ ↓ then move it"],
   ["Esc", "close what is open"],
 ];
 

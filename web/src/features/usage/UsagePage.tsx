@@ -3,7 +3,9 @@ import { useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import { modelStats, usage, type UsageRow } from "../../client/library";
 import { bytes } from "../../components/conversation/MediaRenderer";
+import { dollars } from "../../components/ui/money";
 import { Bars } from "./Bars";
+import { useTitle } from "../../components/ui/useTitle";
 import "./usage.css";
 
 const DAY_MS = 86_400_000;
@@ -12,6 +14,7 @@ const day = (ms: number) => new Date(ms).toISOString().slice(0, 10);
 type By = "day" | "model" | "type";
 
 export function UsagePage() {
+  useTitle("Usage");
   const [by, setBy] = useState<By>("day");
   const [to, setTo] = useState(() => day(Date.now()));
   const [from, setFrom] = useState(() => day(Date.now() - 29 * DAY_MS));
@@ -77,7 +80,7 @@ export function UsagePage() {
             `${row.answers}`,
             `${row.failures}`,
             ms(row.first_token_p50_ms),
-            row.tokens_per_second === null ? "–" : `${row.tokens_per_second}`,
+            row.tokens_per_second === null ? "–" : Math.round(row.tokens_per_second).toLocaleString(),
             money(row.cost_usd_micros),
             row.win_rate === null ? "–" : `${Math.round(row.win_rate * 100)} % of ${row.contests}`,
           ])}
@@ -113,5 +116,5 @@ function Table({ caption, head, rows }: { caption: string; head: string[]; rows:
   );
 }
 
-const money = (micros: number) => `$${(micros / 1_000_000).toFixed(2)}`;
+const money = (micros: number) => dollars(micros / 1_000_000);
 const ms = (value: number | null) => (value === null ? "–" : value < 1000 ? `${value} ms` : `${(value / 1000).toFixed(1)} s`);
