@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from typing import Annotated
 
@@ -79,6 +80,8 @@ def _root(
 
 def main() -> None:
     """The entry point. An expected problem is one sentence on standard error and exit code 2."""
+    # What libraries have to say is for logs, and a process that keeps one replaces this.
+    logging.getLogger().addHandler(logging.NullHandler())
     try:
         app()
     except Exception as error:  # whatever is not expected is raised again

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import ssl
-from typing import Any
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from aiokafka.partitioner import murmur2
 
 from polylogue.infra.settings import Settings
+
+Client = TypeVar("Client", AIOKafkaConsumer, AIOKafkaProducer)
 
 FETCH_MAX_WAIT_MS = 5  # a resumed partition waits out the fetch under way; 500 by default
 
@@ -80,3 +85,24 @@ def group_consumer(settings: Settings, group_id: str, **options: Any) -> AIOKafk
         "heartbeat_interval_ms": 1000,
     }
     return AIOKafkaConsumer(**client_options(settings), group_id=group_id, **(defaults | options))
+
+
+@asynccontextmanager
+async def started(client: Client) -> AsyncIterator[Client]:
+    """From its start to its stop, also where it cannot start: by then it has sockets that nobody else would close."""
+    try:
+        await client.start()
+        yield client
+    finally:
+        await client.stop()
+
+
+@asynccontextmanager
+async def admin_client(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
+    """Started, and closed at the end."""
+    admin = AIOKafkaAdminClient(**client_options(settings))
+    try:
+        await admin.start()
+        yield admin
+    finally:
+        await admin.close()

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import for_code
 
-from polylogue.infra.kafka import client_options, idempotent_producer, manual_consumer
+from polylogue.infra.kafka import admin_client, idempotent_producer, manual_consumer, started
 from polylogue.infra.settings import Settings
 from polylogue.infra.topics import CONVERSATION_EVENTS, Topic, catalogue, topic_name
 from polylogue.schemas.clock import rfc3339
@@ -30,16 +29,6 @@ class TopicMismatchError(Exception):
     """A topic differs from the catalogue in a way that nobody may mend silently; the message names both values."""
 
 
-@asynccontextmanager
-async def _admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
-    admin = AIOKafkaAdminClient(**client_options(settings))
-    await admin.start()
-    try:
-        yield admin
-    finally:
-        await admin.close()
-
-
 async def apply_topics(
     settings: Settings, *, partitions: int | None = None, replication_factor: int = 1
 ) -> list[str]:
@@ -48,7 +37,7 @@ async def apply_topics(
     Raises TopicMismatchError before anything is changed.
     """
     changes: list[str] = []
-    async with _admin(settings) as admin:
+    async with admin_client(settings) as admin:
         existing = await _partition_counts(admin, settings)
         wanted = catalogue(partitions or _chosen(settings, existing))
         _refuse_partition_differences(settings, wanted, existing)
@@ -76,7 +65,7 @@ async def check_topics(settings: Settings) -> list[str]:
 
     Raises TopicMismatchError as `apply_topics` does.
     """
-    async with _admin(settings) as admin:
+    async with admin_client(settings) as admin:
         existing = await _partition_counts(admin, settings)
         wanted = catalogue(_chosen(settings, existing))
         _refuse_partition_differences(settings, wanted, existing)
@@ -167,9 +156,7 @@ async def _name_logs(settings: Settings, count: int) -> list[str]:
     Where an earlier run was cut off, the name that it chose is used again.
     """
     name = topic_name(settings, CONVERSATION_EVENTS)
-    consumer = manual_consumer(settings)
-    await consumer.start()
-    try:
+    async with started(manual_consumer(settings)) as consumer:
         partitions = [TopicPartition(name, partition) for partition in range(count)]
         ends = await consumer.end_offsets(partitions)
         empty = [place.partition for place in partitions if ends[place] == 0]
@@ -177,8 +164,6 @@ async def _name_logs(settings: Settings, count: int) -> list[str]:
         if not empty:
             return []
         log_id = (await _name_of(consumer, named[0]) if named else None) or secrets.token_hex(4)
-    finally:
-        await consumer.stop()
     record = event_codec.encode(
         Event(
             event_id=f"log-{log_id}",
@@ -188,13 +173,9 @@ async def _name_logs(settings: Settings, count: int) -> list[str]:
             data=LogCreated(log_id=log_id),
         )
     )
-    producer = idempotent_producer(settings)
-    await producer.start()
-    try:
+    async with started(idempotent_producer(settings)) as producer:
         for partition in empty:
             await producer.send_and_wait(name, record, key=b"", partition=partition)
-    finally:
-        await producer.stop()
     return [f"named the log of {name} {log_id} on {len(empty)} partitions"]
 
 

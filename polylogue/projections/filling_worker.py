@@ -18,7 +18,7 @@ from aiokafka.errors import KafkaError
 from psycopg import AsyncConnection
 
 from polylogue.infra.crash_points import arm, crash_point
-from polylogue.infra.kafka import manual_consumer
+from polylogue.infra.kafka import manual_consumer, started
 from polylogue.infra.logs import configure_logs, get_logger
 from polylogue.infra.settings import Settings
 from polylogue.projections.batches import apply_batch
@@ -125,16 +125,14 @@ async def _fill_partition(filling: Filling, session: Session, head: LogHead, unt
         return
     skips = skipped(decided, checkpoint.log_id, checkpoint.partition)
     place = TopicPartition(head.topic, head.partition)
-    consumer = manual_consumer(
-        filling.settings, max_partition_fetch_bytes=FETCH_BYTES, fetch_max_bytes=2 * FETCH_BYTES
-    )
-    await consumer.start()
-    try:
+    async with started(
+        manual_consumer(
+            filling.settings, max_partition_fetch_bytes=FETCH_BYTES, fetch_max_bytes=2 * FETCH_BYTES
+        )
+    ) as consumer:
         consumer.assign([place])
         consumer.seek(place, checkpoint.next_offset)
         checkpoint = await _read(filling, connection, consumer, place, checkpoint, until=until, skips=skips)
-    finally:
-        await consumer.stop()
     if checkpoint.next_offset < until:
         # Behind the last record there may be the marker of a transaction.
         async with session.transaction() as connection:

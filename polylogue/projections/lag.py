@@ -12,7 +12,7 @@ from typing import Any, Literal
 from aiokafka import TopicPartition
 from psycopg import AsyncConnection
 
-from polylogue.infra.kafka import manual_consumer
+from polylogue.infra.kafka import manual_consumer, started
 from polylogue.infra.settings import Settings
 from polylogue.infra.topics import CONVERSATION_EVENTS, topic_name
 from polylogue.projections.catalogue import PROJECTIONS
@@ -213,9 +213,7 @@ async def _ages(
     if not places:
         return ages
     topic = topic_name(settings, CONVERSATION_EVENTS)
-    consumer = manual_consumer(settings)
-    await consumer.start()
-    try:
+    async with started(manual_consumer(settings)) as consumer:
         partitions = [TopicPartition(topic, partition) for partition in sorted({one[0] for one in places})]
         consumer.assign(partitions)
         consumer.pause(*partitions)
@@ -232,8 +230,6 @@ async def _ages(
                 consumer.pause(place)
             ages[partition, offset] = max(0.0, time.time() - record.timestamp / 1000)
         return ages
-    finally:
-        await consumer.stop()
 
 
 async def wait_for_lag(

@@ -6,9 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from aiokafka import TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
 
-from polylogue.infra.kafka import client_options, manual_consumer
+from polylogue.infra.kafka import admin_client, manual_consumer, started
 from polylogue.infra.settings import Settings
 from polylogue.infra.topics import CONVERSATION_EVENTS, topic_name
 from polylogue.schemas.codec import event_codec
@@ -34,22 +33,16 @@ class LogHead:
 
 async def list_partitions(settings: Settings) -> list[int]:
     """The partitions of `conversation-events`; none if the topic is missing."""
-    admin = AIOKafkaAdminClient(**client_options(settings))
-    await admin.start()
-    try:
+    async with admin_client(settings) as admin:
         described = await admin.describe_topics([topic_name(settings, CONVERSATION_EVENTS)])
         return sorted(partition["partition"] for partition in described[0]["partitions"])
-    finally:
-        await admin.close()
 
 
 async def read_heads(settings: Settings, partitions: Iterable[int]) -> dict[int, LogHead]:
     """The heads of the given partitions. Raises KafkaError where the broker does not answer."""
     topic = topic_name(settings, CONVERSATION_EVENTS)
     places = [TopicPartition(topic, partition) for partition in sorted(partitions)]
-    consumer = manual_consumer(settings, max_partition_fetch_bytes=_FIRST_RECORD_BYTES)
-    await consumer.start()
-    try:
+    async with started(manual_consumer(settings, max_partition_fetch_bytes=_FIRST_RECORD_BYTES)) as consumer:
         consumer.assign(places)
         beginnings = await consumer.beginning_offsets(places)
         ends = await consumer.end_offsets(places)
@@ -65,21 +58,15 @@ async def read_heads(settings: Settings, partitions: Iterable[int]) -> dict[int,
                     log_id = event.data.log_id
             heads[place.partition] = LogHead(topic, place.partition, beginning, end, log_id)
         return heads
-    finally:
-        await consumer.stop()
 
 
 async def offsets_at(settings: Settings, ends: Mapping[int, int], at_ms: int) -> dict[int, int]:
     """The offset of each partition's first record written at the Unix time or later; its end where there is none."""
     topic = topic_name(settings, CONVERSATION_EVENTS)
-    consumer = manual_consumer(settings)
-    await consumer.start()
-    try:
+    async with started(manual_consumer(settings)) as consumer:
         places = {TopicPartition(topic, partition): at_ms for partition in ends}
         found = await consumer.offsets_for_times(places)
         return {
             place.partition: min(ends[place.partition], one.offset if one else ends[place.partition])
             for place, one in found.items()
         }
-    finally:
-        await consumer.stop()

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-COMMANDS = (
+COMMANDS = (  # noqa: SIM905
     "run ask watch doctor costs version stack topics tables aws dlq media projections usage users keys"
     " api runner media-agent sweeper projector webhooks simulator"
-).split()  # noqa: SIM905
+).split()
 
 
 def polylogue(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -64,6 +64,19 @@ def test_a_database_that_is_away_is_one_sentence(words: tuple[str, ...], tmp_pat
     assert (done.returncode, done.stderr.count("\n"), "hidden" in done.stderr) == (2, 1, False)
     assert done.stderr.startswith("PostgreSQL does not answer (")
     assert done.stderr.endswith("; is DATABASE_URL right?\n")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("topics", "check"), ("projections", "wait"), ("media", "status"), ("dlq", "list")],
+    ids=" ".join,
+)
+def test_a_kafka_that_is_away_is_one_sentence(words: tuple[str, ...], tmp_path: Path) -> None:
+    away = {"DATABASE_URL": "postgresql://u:p@127.0.0.1:1/p", "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"}
+    done = polylogue(*words, cwd=tmp_path, **away)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert done.stderr.startswith("Kafka does not answer (")
+    assert done.stderr.endswith("; is KAFKA_BOOTSTRAP_SERVERS right?\n")
 
 
 def test_a_bad_setting_is_one_sentence_that_names_it(tmp_path: Path) -> None:
