@@ -198,6 +198,28 @@ def test_without_sign_in_only_this_machine_is_answered(host: str, origin: str) -
         assert origin.lower() == f"http://{host}".lower()
 
 
+@pytest.mark.parametrize(
+    "host",
+    [
+        "polylogue.example",
+        "10.0.0.7:8000",
+        "0.0.0.0:8000",
+        "localhost.evil.example",
+        "127.0.0.1.evil.example",
+        "",
+    ],
+)
+def test_a_name_that_somebody_else_has_led_here_is_refused_also_to_its_own_pages(host: str) -> None:
+    for method, origin in (("GET", None), ("GET", f"http://{host}"), ("POST", f"http://{host}")):
+        assert origins.refusal_without_sign_in(method, host, origin, NOBODY) == origins.FOREIGN_HOST
+    for local in ("localhost:8000", "127.0.0.1", "[::1]:8000"):
+        assert origins.refusal_without_sign_in("POST", local, f"http://{local}", NOBODY) is None
+        assert (
+            origins.refusal_without_sign_in("POST", local, f"http://{host or 'null'}", NOBODY)
+            == origins.FOREIGN_ORIGIN
+        )
+
+
 def test_without_sign_in_named_pages_may_write() -> None:
     allowed = origins.allowed_origins("http://localhost:5173")
     for origin, refused in (

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
+from unittest.mock import patch
 
 import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from polylogue.api import vector
 from polylogue.api.channel import Reduction
 from polylogue.api.hub import Hub
 from polylogue.api.owner_feed import BRIEF, unfinished_start
@@ -23,12 +25,16 @@ LOG_IDS = {0: "0a1b2c3d", 1: "ffffffff"}
 DIGEST = logs_digest(LOG_IDS)
 MINE = {"a" * 32: 0, "b" * 32: 0, "d" * 32: 1}
 OTHERS = {"c" * 32: 0, "e" * 32: 1}
+KEPT = (
+    1  # what is written twice here comes twice in a row, and logs are too short to forget anything otherwise
+)
 Logs = dict[int, list[Written]]
 
 
 @st.composite
 def partitions(draw: st.DrawFn) -> Logs:
-    """Two partitions with several conversations each, of two owners, mixed at random; some records come twice."""
+    """Two partitions with several conversations each, of two owners, mixed at random; some records come twice, behind
+    up to `KEPT` others."""
     written: Logs = {0: [Written(0, b"", b"named")], 1: [Written(0, b"", b"named")]}
     rows: dict[str, list[bytes]] = {}
     for number, conversation_id in enumerate([*MINE, *OTHERS], start=1):
@@ -44,8 +50,10 @@ def partitions(draw: st.DrawFn) -> Logs:
         conversation_id = draw(st.sampled_from([one for one, row in rows.items() if row]))
         value = rows[conversation_id].pop(0)
         log = written[(MINE | OTHERS)[conversation_id]]
-        for _ in range(draw(st.sampled_from([1, 1, 1, 2]))):
-            log.append(Written(len(log), conversation_id.encode(), value))
+        log.append(Written(len(log), conversation_id.encode(), value))
+        if draw(st.sampled_from([False, False, True])):
+            again = draw(st.sampled_from(log[1:][-KEPT:]))
+            log.append(Written(len(log), again.key, again.value))
     return written
 
 
@@ -93,8 +101,7 @@ class FakeProcess:
                 feed.is_unfinished(partition, conversation_id, state.start_offset(otherwise=first))
                 feed.settle(partition, conversation_id, unfinished_start(state))
         reading = OwnerReading(self.hub, feed, content=content, keepalive_s=0.002)
-        vector = parse(after, DIGEST, 2) if after else None
-        await reading.prepare(vector)
+        await reading.prepare(parse(after, DIGEST, 2) if after else None)
         return reading
 
 
@@ -162,9 +169,9 @@ steps = st.lists(
 
 
 @settings(max_examples=100)
-@given(partitions(), st.data(), steps, st.booleans())
+@given(partitions(), st.data(), steps, st.booleans(), st.sampled_from([KEPT, vector.KEPT_RECORDS]))
 def test_a_reader_of_all_that_comes_and_goes_sees_everything_of_its_owner_once(
-    logs: Logs, data: st.DataObject, steps: list[tuple[int, int, int, int, bool]], content: bool
+    logs: Logs, data: st.DataObject, steps: list[tuple[int, int, int, int, bool]], content: bool, kept: int
 ) -> None:
     since = {one: data.draw(st.integers(1, len(log))) for one, log in logs.items()}
 
@@ -174,9 +181,9 @@ def test_a_reader_of_all_that_comes_and_goes_sees_everything_of_its_owner_once(
         last = (await processes[0].read(None, content=content)).last_id
         for number, one, two, most, watched in [*steps, (0, 1000, 1000, 10_000, True)]:
             process = processes[number]
-            vector = parse(last, DIGEST, 2)
+            stands = parse(last, DIGEST, 2)
             for partition in (0, 1):  # a cursor may be of a process that is ahead
-                behind = vector[partition].offset + 1 - process.hub.position(partition)
+                behind = stands[partition].offset + 1 - process.hub.position(partition)
                 process.feed(partition, max(0, behind))
             reading = await process.read(last, content=content) if watched else None
             process.feed(0, one)
@@ -188,7 +195,8 @@ def test_a_reader_of_all_that_comes_and_goes_sees_everything_of_its_owner_once(
             last = taken[-1][0] if frames[:most] else last
         return taken
 
-    seen = by_partition(asyncio.run(run()))
+    with patch.object(vector, "KEPT_RECORDS", kept):
+        seen = by_partition(asyncio.run(run()))
     assert without_ids(seen) == without_ids(wanted(logs, since, content=content))
 
 
