@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import http.client
-import logging
 import platform
 import shutil
 import sys
@@ -34,8 +33,6 @@ class Finding:
 
 async def all_checks(settings: Settings) -> list[Finding]:
     """Every finding, in the order in which a person would mend things."""
-    # A server that is away is a finding; what the client library says about it on the side is not wanted.
-    logging.disable(logging.CRITICAL)
     found = [python_version(sys.version_info[:3]), disk(settings.polylogue_home), *_local_extra(settings)]
     home = Home(settings.polylogue_home)
     settings, running = await asyncio.to_thread(_with_local_servers, settings, home)
