@@ -176,6 +176,11 @@ async def test_a_ticket_opens_one_stream_once_and_the_next_one_goes_on(served: P
             "complete",
         ]
 
+    contested = {"ticket": await ticket(), "turn": script.command.turn_id}
+    servers = (served.one, served.other) * 3
+    answers = await asyncio.gather(*(server.get(events, params=contested) for server in servers))
+    assert sorted(one.status_code for one in answers) == [200, *[401] * 5], "two processes took one ticket"
+
     spent, revoked = await ticket(), await ticket()
     with psycopg.connect(connection_string(settings)) as connection:
         connection.execute(
