@@ -36,6 +36,12 @@ async def one_medium(services: Working, asking: Asking, media_id: str) -> dict[s
     return timed(row)
 
 
+@router.head("/{media_id}")
+async def one_medium_head(services: Working, asking: Asking, media_id: str) -> dict[str, Any]:
+    """Whether there is such a medium, as a GET would say it."""
+    return await one_medium(services, asking, media_id)
+
+
 Version = Annotated[RenditionName, Query(description="which version of the medium")]
 
 

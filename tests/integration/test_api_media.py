@@ -144,6 +144,9 @@ async def test_a_medium_tells_all_of_itself_and_its_file_is_a_redirect_away(stag
         MODEL,
     )
     assert (told["size_bytes"], told["content_type"], told["width"]) == (len(PICTURE), "image/png", 2)
+    head = await stage.api.head("/api/media/m1")
+    assert (head.status_code, head.headers["content-type"], head.content) == (200, "application/json", b"")
+    assert (await stage.api.head("/api/media/nobodys")).status_code == 404
     shown = (await stage.api.get(stage.conversation)).json()["turns"][0]["messages"][1]["media_urls"][0]
     async with httpx.AsyncClient(trust_env=False) as anybody:
         for medium in (told, shown):
