@@ -73,7 +73,7 @@ lock: $(VENV)/.bootstrap ## Resolve the dependencies anew into requirements/*.lo
 	@$(UV) pip compile $(LOCK_FLAGS) --extra local --extra analytics --extra dev --extra bench pyproject.toml -o requirements/bench.lock
 
 clean: stop ## Remove the environment, the local data and every cache
-	@rm -rf $(VENV) web/dist web/node_modules tests/packages/node_modules .polylogue .mypy_cache .ruff_cache .pytest_cache .hypothesis bench/results
+	@rm -rf $(VENV) web/dist web/node_modules tests/packages/node_modules .polylogue .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis bench/results
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 web/node_modules/.locked: web/package-lock.json
