@@ -16,7 +16,9 @@ import psutil
 import psycopg
 import pytest
 
+from polylogue.api.auth import sign_ins, tokens
 from polylogue.api.auth.access import Access
+from polylogue.api.principal import Principal
 from polylogue.infra.postgres import connection_string
 from polylogue.infra.settings import Settings
 from tests.support.accounts import bearer, key_of, keyed
@@ -92,11 +94,31 @@ async def test_a_new_minute_brings_new_requests(prepared: Settings) -> None:
         assert left(await client.get(LIST, headers=bearer(key))) == 1
 
 
-async def test_whoever_guesses_is_refused_by_address(prepared: Settings) -> None:
+async def test_whoever_guesses_is_refused_by_address_and_looked_up_no_more(
+    prepared: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_up: list[tokens.Key] = []
+    of_key = sign_ins.of_key
+
+    async def noted(connection: sign_ins.Connection, key: tokens.Key) -> Principal | None:
+        looked_up.append(key)
+        return await of_key(connection, key)
+
+    monkeypatch.setattr(sign_ins, "of_key", noted)
     settings = keyed(prepared, limit_address_requests_per_minute=10)
+    scraper = await key_of(settings, "root", "metrics")
     async with api_server(settings) as client:
         await early_in_a_minute(settings)
-        guessed = await asyncio.gather(*(client.get(LIST, headers=bearer("plg_x")) for _ in range(14)))
+        guesses = [bearer(tokens.new_key().text) for _ in range(14)]
+        guessed = await asyncio.gather(*(client.get(LIST, headers=guess) for guess in guesses))
+        before = len(looked_up)
+        for guess in guesses:
+            answer = await client.get(LIST, headers=guess)
+            assert refused(answer)
+            assert left(answer) == 0
+        assert len(looked_up) == before
+        # What counts against no limit is not refused because of it.
+        assert (await client.get("/metrics", headers=bearer(scraper))).status_code == 200
         assert sorted(answer.status_code for answer in guessed) == [401] * 10 + [429] * 4
         assert refused(await client.post(SESSION, json={"key": "plg_x"}))
 

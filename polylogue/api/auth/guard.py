@@ -16,9 +16,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from polylogue.api import principal
 from polylogue.api.auth import origins
 from polylogue.api.auth.access import LINK, Access
-from polylogue.api.auth.limits import Verdict, judge
+from polylogue.api.auth.limits import Spent, Verdict, judge
 from polylogue.api.auth.open_streams import OPEN_STREAM
 from polylogue.api.auth.rules import Rule, is_openai, rule_for
+from polylogue.api.auth.turned_away import TurnedAway
 from polylogue.api.ending import ending
 from polylogue.api.errors import ApiError, answer
 from polylogue.api.metrics import Metrics
@@ -29,6 +30,7 @@ from polylogue.api.principal import SCOPE_KEY, Principal
 class Guard:
     def __init__(self, app: ASGIApp, access: Access, metrics: Metrics) -> None:
         self._app, self._access, self._metrics = app, access, metrics
+        self._turned_away = TurnedAway()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -79,6 +81,8 @@ class Guard:
             if origin is not None and (refused := origins.refusal_with_cookie(method, host, origin, allowed)):
                 raise ApiError(403, *refused)
             return None, rule
+        if rule.limited:
+            self._check_turned_away(scope)
         found, by_cookie = await self._access.who(headers)
         if found is None and rule.takes_ticket and "authorization" not in headers:
             found = await self._access.of_ticket(scope["query_string"])
@@ -93,9 +97,19 @@ class Guard:
 
     async def _count_stranger(self, scope: Scope) -> None:
         """Whoever guesses is slowed down like everybody. Raises ApiError."""
-        limits = self._access.policy.limits(None, _address(scope))
-        spent = await self._access.ledger.charge([limit.subject for limit in limits], 0)
-        _raise_refusal(judge(limits, spent, stream=False))
+        (limit,) = limits = self._access.policy.limits(None, _address(scope))
+        (spent,) = await self._access.ledger.charge([limit.subject], 0)
+        if limit.requests is not None and spent.requests > limit.requests:
+            self._turned_away.add(limit.subject, spent.ends_in_s)
+        _raise_refusal(judge(limits, [spent], stream=False))
+
+    def _check_turned_away(self, scope: Scope) -> None:
+        """A key that is made up costs a look into the database: not one more once the address may ask no more, whoever
+        else is behind it. Raises ApiError."""
+        (limit,) = limits = self._access.policy.limits(None, _address(scope))
+        left_s = self._turned_away.left_s(limit.subject)
+        if left_s is not None and limit.requests is not None:
+            _raise_refusal(judge(limits, [Spent(limit.requests + 1, 0, 0, left_s)], stream=False))
 
     async def _limited(
         self, rule: Rule, asking: Principal | None, scope: Scope, receive: Receive, send: Send
