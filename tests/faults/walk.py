@@ -7,7 +7,7 @@ import secrets
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
@@ -49,7 +49,6 @@ class Walk:
     at_the_end: Observation
     stopped: int  # the exit code of the last runner
     logs: str
-    sent_meanwhile: Sequence[Command] = field(default=())
 
 
 def settings_of(stack: Mapping[str, str], gateway: str, home: Path, **changes: object) -> Settings:
@@ -120,7 +119,6 @@ async def walk(
         at_the_end=end,
         stopped=stopped,
         logs="\n".join(path.read_text(errors="replace")[-3000:] for path in logs),
-        sent_meanwhile=extra,
     )
 
 

@@ -31,7 +31,6 @@ HEAD = {
     "updated_at": AT,
 }
 ORIGIN = "http://127.0.0.1:8000"
-SECRET_KEY = "media/image/c1/painter/20261103_m1.png"
 
 
 @pytest.fixture(scope="module")
