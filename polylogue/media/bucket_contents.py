@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 from polylogue.infra.s3 import create_s3_client
 from polylogue.infra.settings import Settings
 from polylogue.media.faults import code_of
+from polylogue.media.keys import PRIVATE
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -67,8 +68,11 @@ class BucketContents:
         self._client.delete_object(Bucket=self._bucket, Key=key)
 
     def half_done_uploads(self) -> Iterator[HalfDoneUpload]:
+        """Ours: what somebody else keeps in the same bucket is none of our business."""
         for page in self._client.get_paginator("list_multipart_uploads").paginate(Bucket=self._bucket):
             for one in page.get("Uploads", []):
+                if not one["Key"].startswith((MEDIA, PRIVATE)):
+                    continue
                 begun_ms = int(one["Initiated"].timestamp() * 1000)
                 yield HalfDoneUpload(one["Key"], one["UploadId"], begun_ms)
 
