@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,7 +16,10 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from polylogue.infra.local.ports import choose
 from polylogue.infra.settings import Settings
+
+_told: set[int] = set()
 
 MAINS = {
     "runner": "polylogue.streams.runner",
@@ -131,12 +133,13 @@ def simulator() -> Iterator[Simulator]:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """One that no outgoing connection takes before it is used, and that nobody here was told before."""
+    port = choose([], taken=frozenset(_told))
+    _told.add(port)
+    return port
 
 
-def wait_until(condition: Callable[[], bool], what: str, *, within_s: float = 30) -> None:
+def wait_until(condition: Callable[[], bool], what: str, *, within_s: float = 60) -> None:
     """Waits on a condition; raises TimeoutError that names it."""
     deadline = time.monotonic() + within_s
     while not condition():
