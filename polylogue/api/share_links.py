@@ -21,9 +21,13 @@ _SECRET_BYTES = 24  # 192 bits: nobody finds one by guessing
 # The secret, then the conversation's id, by which it is found without an index of secrets.
 _LINK = re.compile(r"[0-9A-Za-z_-]{32}([0-9A-Za-z_-]{1,64})")
 _OF_CONVERSATION = "SELECT share_id, owner_id FROM conversations WHERE conversation_id = %s AND NOT deleted"
-_WORKING = """
-    SELECT share_id FROM conversations WHERE conversation_id = ANY(%s) AND share_id = ANY(%s) AND NOT deleted
-"""
+# A disabled user shares nothing, and could not take the link back.
+_OPEN = """NOT deleted AND NOT EXISTS (
+    SELECT FROM users WHERE users.owner_id = conversations.owner_id AND users.disabled_at IS NOT NULL)"""
+_OPENED = f"SELECT share_id, owner_id FROM conversations WHERE conversation_id = %s AND {_OPEN}"  # noqa: S608 (our own words)
+_WORKING = (
+    f"SELECT share_id FROM conversations WHERE conversation_id = ANY(%s) AND share_id = ANY(%s) AND {_OPEN}"  # noqa: S608 (as above)
+)
 _ONE_AT_A_TIME = "SELECT pg_advisory_xact_lock(hashtextextended('share ' || %s, 0))"
 TABLES = ("conversations",)
 
@@ -41,7 +45,7 @@ async def opened(connection: AsyncConnection[Any], share_id: str) -> Shared:
     found = _LINK.fullmatch(share_id)
     row = None
     if found is not None:
-        row = await (await connection.execute(_OF_CONVERSATION, (found[1],))).fetchone()
+        row = await (await connection.execute(_OPENED, (found[1],))).fetchone()
     if found is None or row is None or row[0] is None or not hmac.compare_digest(row[0], share_id):
         raise not_found("link")
     return Shared(row[1], found[1])

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -14,11 +15,12 @@ import pytest
 
 from polylogue.api import changes
 from polylogue.api import share as api_share
+from polylogue.api.auth import accounts
 from polylogue.api.byte_stream import ByteStream, Downloads
 from polylogue.infra.settings import Settings
 from polylogue.media.reading import BackgroundPieces
 from polylogue.media.threads import DaemonThreads
-from tests.support.accounts import DEAD_WITHIN_S, bearer, key_of, keyed
+from tests.support.accounts import DEAD_WITHIN_S, bearer, key_of, keyed, with_accounts
 from tests.support.media_samples import attached, plain
 from tests.support.processes import Simulator
 from tests.support.whole_system import PAINTER, TEXT, WAIT_S, System, running
@@ -120,6 +122,9 @@ async def test_a_link_shows_the_conversation_with_its_media_and_nothing_else_unt
         assert again != link
         assert (await far.get(f"/api/shared/{again}")).status_code == 200
         assert (await far.get(f"/api/shared/{link}")).status_code == 404
+        for disabled, status in ((True, 404), (False, 200)):
+            await with_accounts(settings, partial(accounts.set_disabled, owner="ada", disabled=disabled))
+            assert (await far.get(f"/api/shared/{again}")).status_code == status
         assert (await system.one.delete(f"/api/conversations/{conversation_id}")).status_code == 200
         assert (await far.get(f"/api/shared/{again}")).status_code == 404
 

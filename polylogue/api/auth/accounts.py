@@ -63,7 +63,8 @@ async def users(connection: Connection) -> list[Row]:
 
 
 async def set_disabled(connection: Connection, owner: str, *, disabled: bool) -> None:
-    """Nothing of a disabled user is deleted; keys, sessions and links of theirs open nothing. Raises AccountError."""
+    """Nothing of a disabled user is deleted; keys, sessions and links of theirs open nothing, nor do the
+    conversations that they have shared. Raises AccountError."""
     at = "coalesce(disabled_at, now())" if disabled else "NULL"
     done = await connection.execute(f"UPDATE users SET disabled_at = {at} WHERE owner_id = %s", (owner,))  # noqa: S608 (our own words)
     if not done.rowcount:
