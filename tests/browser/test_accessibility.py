@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.browser.axe import in_both_schemes
 from tests.browser.steps import answer, answered, ask, visit, wait_for
@@ -119,6 +119,50 @@ def test_a_phone_shows_one_model_at_a_time(page: Page, conversation: str) -> Non
     page.keyboard.press("ArrowRight")
     expect(answer(page, "sim/reasoning")).to_be_visible()
     expect(answer(page, "sim/mixed")).to_be_hidden()
+
+
+LONG = (
+    """A [first link](https://example.org/1) and a [second](https://example.org/2).
+
+```python
+print("a box that scrolls")
+```
+
+| a | b | c | d | e | f |
+| - | - | - | - | - | - |
+| one long cell | seventeen | eighteen | four long words | nineteen | twenty |
+
+"""
+    * 6
+)
+COVERED = """() => {
+  const held = document.activeElement;
+  const header = held.closest("article")?.querySelector("header");
+  if (!header || header.contains(held)) return null;
+  const covered = held.getBoundingClientRect().bottom <= header.getBoundingClientRect().bottom + 1;
+  return covered ? held.innerText : null;
+}"""
+
+
+def test_on_a_phone_the_focus_is_never_under_the_header_that_stays(page: Page, conversation: str) -> None:
+    def lengthened(route: Route) -> None:
+        told = route.fetch().json()
+        for message in told["turns"][0]["messages"]:
+            message["content"] = LONG
+        route.fulfill(json=told)
+
+    page.route(f"**/api/v1/conversations/{conversation}", lengthened)
+    page.set_viewport_size({"width": 320, "height": 640})
+    visit(page, f"/c/{conversation}")
+    cell = answer(page, "sim/mixed").get_by_role("cell", name="seventeen").first
+    assert cell.evaluate("one => one.getBoundingClientRect().width") > 60, "no word of a table is broken"
+    page.get_by_role("textbox", name="Prompt", exact=True).focus()
+    reached = 0
+    for _ in range(60):
+        page.keyboard.press("Shift+Tab")
+        assert page.evaluate(COVERED) is None
+        reached += page.evaluate("() => document.activeElement.closest('.markdown') !== null")
+    assert reached > 20
 
 
 def test_small_targets_are_24_pixels(page: Page, conversation: str) -> None:

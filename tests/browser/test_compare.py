@@ -135,8 +135,11 @@ def test_a_page_opened_before_the_tables_have_a_picture_shows_its_place_and_then
 
 
 def test_stop_keeps_what_was_said_and_retry_asks_again(page: Page) -> None:
-    ask(page, "Count slowly", "sim/slow", "sim/text")
+    identity = ask(page, "Count slowly", "sim/slow", "sim/text")
     slow = answer(page, "sim/slow")
+    # It is in the list as soon as it has a title, and not when its last model has ended.
+    listed = page.get_by_role("navigation", name="Conversations").locator(f'a[href="/c/{identity}"]')
+    expect(listed).to_be_visible()
     expect(slow.locator(".markdown")).not_to_be_empty()
     page.get_by_role("button", name="Stop sim/slow").click()
     wait_for(slow, "cancelled")

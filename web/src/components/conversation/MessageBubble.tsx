@@ -41,7 +41,7 @@ export function MessageBubble({
           {answer.text !== "" && " What it had said is kept above."}
         </p>
       )}
-      {answer.phase === "cancelled" && <p className="note">Stopped. What it had said is kept.</p>}
+      {answer.phase === "cancelled" && <p className="note">{answer.text === "" ? "Stopped before it said anything." : "Stopped. What it had said is kept."}</p>}
       {answer.media.length > 0 && (
         <div className="message-media">
           {answer.media.map((medium) => (

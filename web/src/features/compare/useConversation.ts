@@ -1,7 +1,7 @@
 // A conversation on the page: its stored turns, and the one that runs now in their place.
-import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { useQuery, useQueryClient, type InfiniteData } from "@tanstack/react-query";
 import { useEffect, useMemo, useSyncExternalStore } from "react";
-import { conversation } from "../../client/conversations";
+import { conversation, type Page } from "../../client/conversations";
 import { againMs } from "../../components/ui/problem";
 import { newKey } from "../../client/key";
 import { ApiError } from "../../client/errors";
@@ -61,8 +61,20 @@ export function useConversation(id: string | undefined): Shown {
   const reading = live !== null && live.link !== "ended";
   useEffect(() => {
     if (!id || !unfinished || reading) return;
-    void desk.follow(id, unfinished).then(() => queries.invalidateQueries({ queryKey: ["conversation", id] }));
+    void desk.follow(id, unfinished).then(() => {
+      void queries.invalidateQueries({ queryKey: ["conversations"] });
+      return queries.invalidateQueries({ queryKey: ["conversation", id] });
+    });
   }, [id, unfinished, reading, queries]);
+
+  // A new one is in the list as soon as the tables have its title, not when its last model has ended.
+  const title = stored.data?.title;
+  useEffect(() => {
+    const listed = queries.getQueryData<InfiniteData<Page>>(["conversations"]);
+    if (!listed || title === undefined) return;
+    if (listed.pages.some((page) => page.conversations.some((one) => one.conversation_id === id))) return;
+    void queries.invalidateQueries({ queryKey: ["conversations"] });
+  }, [id, title, queries]);
 
   // A turn that was begun in another tab is shown here too.
   useEffect(
