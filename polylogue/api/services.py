@@ -67,6 +67,7 @@ class Services:
     quotas: Quotas | None
     tail: asyncio.Task[None] | None = None
     tail_waits_for: str | None = "the event log is not read yet"
+    looking: asyncio.Task[list[str]] | None = None
     background: set[asyncio.Task[None]] = field(default_factory=set)
     # Whoever makes a link holds a connection while its event is awaited; the others are for readers.
     sharing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
@@ -78,10 +79,18 @@ class Services:
         return held.partition if held is not None else partition_for(conversation_id, len(self.hub.positions))
 
     async def missing(self) -> list[str]:
-        """What keeps the first prompt from working, one sentence each."""
+        """What keeps the first prompt from working, one sentence each.
+
+        Anybody may ask, as often as they like: all who ask at once share one look at Kafka and the database.
+        """
+        if self.looking is None or self.looking.done():
+            self.looking = asyncio.create_task(self._look())
+        missing = await asyncio.shield(self.looking)
+        return [*missing, "the process is stopping"] if self.hub.stopping else missing
+
+    async def _look(self) -> list[str]:
         missing = await asyncio.gather(self._kafka_missing(), self._database_missing())
-        stopping = "the process is stopping" if self.hub.stopping else None
-        return [one for one in (*missing, stopping) if one is not None]
+        return [one for one in missing if one is not None]
 
     async def _kafka_missing(self) -> str | None:
         if self.tail_waits_for:
@@ -184,11 +193,12 @@ async def running_services(settings: Settings, metrics: Metrics) -> AsyncIterato
         yield services
     finally:
         hub.stop()
-        for task in (services.tail, sweep, keeping, forgetting):
+        tasks = [services.tail, sweep, keeping, forgetting, *filter(None, [services.looking])]
+        for task in tasks:
             task.cancel()
         try:
             async with asyncio.timeout(CLOSE_S):
-                await asyncio.gather(services.tail, sweep, keeping, forgetting, return_exceptions=True)
+                await asyncio.gather(*tasks, return_exceptions=True)
                 await asyncio.gather(readers.close(), services.commands.close())
         except TimeoutError:
             log.warning("Kafka clients did not close in time")

@@ -228,6 +228,26 @@ async def test_without_kafka_nothing_is_accepted_and_readiness_says_why(prepared
     assert await accepted(prepared) == 0
 
 
+async def test_whoever_asks_for_readiness_at_once_shares_one_look(
+    prepared: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    under_way, most = 0, 0
+    probe = command_log.CommandLog.probe
+
+    async def counted(log: command_log.CommandLog) -> None:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        await probe(log)
+        under_way -= 1
+
+    async with api_server(prepared) as client:
+        monkeypatch.setattr(command_log.CommandLog, "probe", counted)
+        answers = await asyncio.gather(*(client.get("/readyz", timeout=60) for _ in range(50)))
+        assert {one.status_code for one in answers} == {200}
+    assert most == 1
+
+
 async def test_without_postgres_nothing_is_accepted_and_readiness_says_why(prepared: Settings) -> None:
     away = load_settings(
         _env_file=None, **(prepared.model_dump() | {"database_url": "postgresql://nobody@127.0.0.1:9/none"})
