@@ -121,6 +121,10 @@ def test_a_page_opened_before_the_tables_have_a_picture_shows_its_place_and_then
     page.goto(f"/c/{identity}")
     place = answer(page, "sim/painter").locator(".media-container")
     expect(place).to_have_text("Picture is being checked and stored…")
+    moving = "one => getComputedStyle(one).animationName"
+    assert place.locator("p").evaluate(moving) != "none"
+    page.emulate_media(reduced_motion="reduce")
+    assert place.locator("p").evaluate(moving) == "none"
     # The stream knows it already.
     page.unroute(streams)
     expect(place).to_have_attribute("data-phase", "ready")
