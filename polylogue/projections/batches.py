@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Awaitable, Callable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -183,7 +185,13 @@ def _fold(projection: Projection, states: dict[str, ConversationState], parts: S
         return projection.apply(visible) if visible else RowChanges()
     except Exception as error:
         # All is caught: whatever an event makes pure code raise, it is that event that cannot be applied.
-        raise _InapplicableError(f"it cannot be folded ({type(error).__name__})") from error
+        raise _InapplicableError(f"it cannot be folded ({_where(error)})") from error
+
+
+def _where(error: Exception) -> str:
+    """For whoever mends the projection. Not what the error says, which may be of the event's content."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__} in {Path(frame.filename).name}, line {frame.lineno}"
 
 
 def _concerns(projection: Projection, seen: VisibleEvent) -> bool:

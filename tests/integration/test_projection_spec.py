@@ -188,7 +188,10 @@ async def test_memory_of_the_projection_itself_is_caught(settings: Settings, sto
 
 
 async def test_an_event_that_cannot_be_applied_is_named(settings: Settings, story: Story) -> None:
-    with pytest.raises(SpecFailedError, match=r"at once: the event at \d+ cannot be applied: .*ValueError"):
+    with pytest.raises(
+        SpecFailedError,
+        match=r"at once: the event at \d+ cannot be applied: .*ValueError in \w+\.py, line \d+",
+    ):
         await ProjectionSpec(settings, Refusing()).given(*story.events).then(pieces=[])
 
 
