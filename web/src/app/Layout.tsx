@@ -31,6 +31,8 @@ export function Layout() {
     () => navigator.onLine,
   );
   const who = useQuery({ queryKey: ["session"], queryFn: session, staleTime: 60_000 });
+  // Nothing is said of the address of a link to sign in by before it is known who asks.
+  if (who.isPending && at.pathname === "/sign-in") return null;
   if (who.data?.auth === "keys" && who.data.owner === null) return <SignIn />;
   // A link to sign in by that is opened by who is signed in: what it holds leaves the address all the same.
   if (who.data && at.pathname === "/sign-in") return <Navigate to="/" replace />;
