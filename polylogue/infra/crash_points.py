@@ -62,6 +62,7 @@ STORE = frozenset(
 )
 AGENT = frozenset(
     {
+        "agent.preparing",  # of a medium that is not claimed yet
         "agent.segments_read",
         "agent.validated",
         "agent.before_put",

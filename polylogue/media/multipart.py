@@ -38,7 +38,7 @@ class Multipart:
         self._calls = calls
         self._parts = parts
         self._deadline = deadline
-        self._waiting = list(parts.starts())
+        self._next = 0  # the position of the first part that is not sent yet
         self._at_once = asyncio.Semaphore(PARTS_AT_ONCE)
         self._created: asyncio.Task[str] | None = None
         self._sends: list[asyncio.Task[CompletedPartTypeDef]] = []
@@ -52,13 +52,19 @@ class Multipart:
         if self._created is None:
             # It takes as long as some parts' bytes take to come.
             self._created = asyncio.ensure_future(self._create())
-        while self._waiting and self._parts.end(self._waiting[0][1]) <= size_bytes:
-            number, start = self._waiting.pop(0)
-            self._sends.append(asyncio.ensure_future(self._send(self._created, number, start)))
+        while self._next < (end := self._parts.end(self._next)) <= size_bytes:
+            number = len(self._sends) + 1
+            self._sends.append(asyncio.ensure_future(self._send(self._created, number, self._next, end)))
+            self._next = end
+
+    def whole(self, size_bytes: int) -> None:
+        """All bytes of the file may be read, and these are all."""
+        self._parts.size_bytes = size_bytes
+        self.grown(size_bytes)
 
     async def complete(self) -> None:
         """Makes the object where there is none. Raises the first error of botocore; then it has been aborted."""
-        if self._waiting or self._created is None:
+        if self._created is None or self._next != self._parts.size_bytes:
             raise AssertionError("not every byte is there")
         try:
             done = await asyncio.gather(*self._sends)
@@ -121,11 +127,12 @@ class Multipart:
         crash_point("store.upload_begun")
         return upload_id
 
-    async def _send(self, created: asyncio.Task[str], number: int, start: int) -> CompletedPartTypeDef:
+    async def _send(
+        self, created: asyncio.Task[str], number: int, start: int, end: int
+    ) -> CompletedPartTypeDef:
         upload_id = await asyncio.shield(created)
 
         def request() -> CompletedPartTypeDef:
-            end = self._parts.end(start)
             checksum = base64.b64encode(self._parts.sha256(start, end)).decode()
             answer = self._calls.uploads.upload_part(
                 Bucket=self.described["Bucket"],

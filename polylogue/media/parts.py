@@ -6,7 +6,6 @@ import hashlib
 import io
 import math
 import threading
-from collections.abc import Iterator
 from typing import BinaryIO, cast
 
 from polylogue.media.spool import Spool
@@ -18,27 +17,25 @@ READ_BYTES = MIB  # what a thread holds of its piece
 
 
 class FileParts:
-    """A file of a known size."""
+    """A file, and where it is cut. Of a file that still grows it may not be known how long it will be."""
 
-    def __init__(self, source: BinaryIO | Spool, size_bytes: int) -> None:
+    def __init__(self, source: BinaryIO | Spool, size_bytes: int | None) -> None:
         self._source = source
-        self._size_bytes = size_bytes
+        self.size_bytes = size_bytes  # set it as soon as it is known
         # Of one size, so that a short last part is not what all others are waited for with; as few as there can be.
-        count = math.ceil(size_bytes / PART_BYTES)
-        self._part_bytes = max(SMALLEST_PART_BYTES, math.ceil(size_bytes / max(1, count)))
+        known = size_bytes or SMALLEST_PART_BYTES
+        count = math.ceil(known / PART_BYTES)
+        self._part_bytes = max(SMALLEST_PART_BYTES, math.ceil(known / count))
         self._lock = threading.Lock()
 
-    def starts(self) -> Iterator[tuple[int, int]]:
-        """(number from 1, position) of each part."""
-        return enumerate(range(0, self._size_bytes, self._part_bytes), start=1)
-
     def end(self, start: int) -> int:
-        """Where the part that begins there ends."""
-        return min(start + self._part_bytes, self._size_bytes)
+        """Where the part that begins there ends, as far as is known."""
+        end = start + self._part_bytes
+        return end if self.size_bytes is None else min(end, self.size_bytes)
 
-    def open(self, start: int = 0, end: int | None = None) -> BinaryIO:
+    def open(self, start: int, end: int) -> BinaryIO:
         """The bytes between two positions, as a body: botocore and urllib3 read, seek and tell, and ask for no more."""
-        return cast("BinaryIO", _Piece(self, start, self._size_bytes if end is None else end))
+        return cast("BinaryIO", _Piece(self, start, end))
 
     def sha256(self, start: int, end: int) -> bytes:
         """Raises OSError where the file is shorter than it was said to be."""

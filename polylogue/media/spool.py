@@ -6,6 +6,8 @@ import hashlib
 import os
 import tempfile
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import BinaryIO, Self, cast
 
 
@@ -52,3 +54,15 @@ class Spool:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+@contextmanager
+def closed_unless_kept(spool: Spool) -> Iterator[Callable[[], None]]:
+    """Closes it, unless what it gives was called."""
+    with ExitStack() as stack:
+        stack.callback(spool.close)
+
+        def keep() -> None:
+            stack.pop_all()
+
+        yield keep

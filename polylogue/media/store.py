@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -143,24 +143,7 @@ class ObjectStore:
     async def download(self, key: str, *, deadline: float) -> Spool | None:
         """The object in a spool, which the caller closes; None where there is none. Raises StorageUnavailableError."""
 
-        def read() -> Spool | None:
-            try:
-                found = self._client.get_object(Bucket=self._bucket, Key=key)
-            except ClientError as error:
-                if code_of(error) == "NoSuchKey":
-                    return None
-                raise
-            spool = Spool()
-            try:
-                with closing(found["Body"]) as body:
-                    for piece in body.iter_chunks(DOWNLOAD_BYTES):
-                        spool.write(piece)
-            except BaseException:
-                spool.close()
-                raise
-            return spool
-
-        return await self._calls.until(deadline, lambda: self._calls.once(read))
+        return await self._calls.until(deadline, lambda: self._calls.once(lambda: self._downloaded(key)))
 
     async def delete(self, key: str, *, deadline: float) -> None:
         """Deletes what is at the key; nothing there is fine. Raises StorageUnavailableError."""
@@ -188,7 +171,16 @@ class ObjectStore:
         if upload.size_bytes < SINGLE_PUT_BYTES:
             return None
         parts = FileParts(upload.source, upload.size_bytes)
-        return Multipart(self._calls, self._described(key, upload), parts, deadline)
+        return Multipart(
+            self._calls, self._described(key, upload.content_type, upload.sha256), parts, deadline
+        )
+
+    def begin_growing(self, key: str, source: Spool, content_type: str, *, deadline: float) -> Multipart:
+        """As `begin`, of a file of which neither the length nor the SHA-256 is known yet; for files that are large enough
+        for parts. Its object does not say its SHA-256."""
+        return Multipart(
+            self._calls, self._described(key, content_type, None), FileParts(source, None), deadline
+        )
 
     async def put(
         self, key: str, upload: Upload, *, deadline: float, begun: Multipart | None = None
@@ -197,8 +189,10 @@ class ObjectStore:
 
         `begun` is completed if it is of the same object, and aborted otherwise; the caller need not look after it.
         """
-        described = self._described(key, upload)
-        if begun is not None and begun.described != described:
+        described = self._described(key, upload.content_type, upload.sha256)
+        if begun is not None and not (
+            upload.size_bytes >= SINGLE_PUT_BYTES and _of_the_same_object(begun.described, described)
+        ):
             await begun.abort()
             begun = None
         tried = False
@@ -209,12 +203,29 @@ class ObjectStore:
                 # The answer to the former attempt may have been lost, not the attempt.
                 head = await self._head(key)
                 if head is not None:
-                    return _compared(head, upload)
+                    return await self._compared(key, head, upload)
             tried = True
             first, begun = begun, None
             return await self._put(described, upload, deadline, first)
 
         return await self._calls.until(deadline, attempt)
+
+    def _downloaded(self, key: str) -> Spool | None:
+        try:
+            found = self._client.get_object(Bucket=self._bucket, Key=key)
+        except ClientError as error:
+            if code_of(error) == "NoSuchKey":
+                return None
+            raise
+        spool = Spool()
+        try:
+            with closing(found["Body"]) as body:
+                for piece in body.iter_chunks(DOWNLOAD_BYTES):
+                    spool.write(piece)
+        except BaseException:
+            spool.close()
+            raise
+        return spool
 
     def _page(self, prefix: str, after: str) -> tuple[list[str], bool]:
         page = self._client.list_objects_v2(Bucket=self._bucket, Prefix=prefix, StartAfter=after)
@@ -245,15 +256,15 @@ class ObjectStore:
         page = self._client.list_objects_v2(Bucket=self._bucket, Prefix=key, MaxKeys=1)
         return any(entry["Key"] == key for entry in page.get("Contents", []))
 
-    def _described(self, key: str, upload: Upload) -> dict[str, Any]:
+    def _described(self, key: str, content_type: str, sha256: str | None) -> dict[str, Any]:
         private = key.startswith(PRIVATE)
         return {
             "Bucket": self._bucket,
             "Key": key,
-            "ContentType": upload.content_type,
+            "ContentType": content_type,
             "ContentDisposition": f'inline; filename="{key.rpartition("/")[2]}"',
             "CacheControl": PRIVATE_CACHE_CONTROL if private else CACHE_CONTROL,
-            "Metadata": {SHA256: upload.sha256},
+            "Metadata": {} if sha256 is None else {SHA256: sha256},
         }
 
     async def _put(
@@ -265,7 +276,7 @@ class ObjectStore:
                 await self._put_whole(described, parts, upload)
             else:
                 sending = begun or Multipart(self._calls, described, parts, deadline)
-                sending.grown(upload.size_bytes)
+                sending.whole(upload.size_bytes)
                 await sending.complete()
         except ClientError as error:
             taken = status_of(error) == 412
@@ -274,21 +285,32 @@ class ObjectStore:
             head = await self._head(described["Key"])
             if head is None:
                 raise StartAgain("the object or the upload was removed meanwhile") from error
-            outcome = _compared(head, upload)
+            outcome = await self._compared(described["Key"], head, upload)
             # NoSuchUpload: the answer to our own Complete was lost, and this is its object.
             return outcome if taken or isinstance(outcome, Conflict) else Stored()
         return Stored()
+
+    async def _compared(self, key: str, head: ObjectHead, upload: Upload) -> AlreadyThere | Conflict:
+        """What was uploaded while it still grew says nothing of its bytes: they are read."""
+        sha256 = head.sha256
+        if sha256 is None and head.size_bytes == upload.size_bytes:
+            there = await self._calls.once(lambda: self._downloaded(key))
+            if there is not None:
+                with there:
+                    sha256 = there.sha256
+        return AlreadyThere(head) if sha256 == upload.sha256 else Conflict(head)
 
     async def _put_whole(self, described: dict[str, Any], parts: FileParts, upload: Upload) -> None:
         def request() -> None:
             # What S3 compares the bytes with is what the log or the sender said, not what was just read.
             checksum = base64.b64encode(bytes.fromhex(upload.sha256)).decode()
             self._calls.uploads.put_object(
-                **described, Body=parts.open(), IfNoneMatch="*", ChecksumSHA256=checksum
+                **described, Body=parts.open(0, upload.size_bytes), IfNoneMatch="*", ChecksumSHA256=checksum
             )
 
         await self._calls.once(request)
 
 
-def _compared(head: ObjectHead, upload: Upload) -> AlreadyThere | Conflict:
-    return AlreadyThere(head) if head.sha256 == upload.sha256 else Conflict(head)
+def _of_the_same_object(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """An upload that was begun early does not say the SHA-256."""
+    return (one["Key"], one["ContentType"]) == (other["Key"], other["ContentType"])

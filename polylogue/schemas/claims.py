@@ -49,6 +49,18 @@ class MediaClaim(Value, frozen=True, kw_only=True, omit_defaults=True):
     cost_usd_micros: int | None = None
 
 
+class PrepareMedia(Payload, frozen=True, kw_only=True, omit_defaults=True):
+    """A hint that nothing depends on: a medium is arriving whose claim may follow under the same key. What is in the log of
+    it may be read, and sent to S3, before it is known whether it is a medium at all."""
+
+    media_id: str
+    key: str  # the S3 object key that the claim will have
+    content_type: str  # as the runner sniffed it
+    partition: int  # of `media-segments`
+    first_offset: int
+    begun_at_ms: int
+
+
 class StoreMedia(Payload, frozen=True, kw_only=True, omit_defaults=True):
     """A record of `media-requests`: store this medium and publish its one outcome."""
 
@@ -108,4 +120,4 @@ class DeleteConversationMedia(Payload, frozen=True, kw_only=True, omit_defaults=
     traceparent: str | None = None
 
 
-REQUESTS = registry(StoreMedia, RetryMedia, DeleteMedia, ExpireMedia, DeleteConversationMedia)
+REQUESTS = registry(PrepareMedia, StoreMedia, RetryMedia, DeleteMedia, ExpireMedia, DeleteConversationMedia)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Awaitable, Callable
 
 import stamina
 from aiokafka.errors import KafkaError
@@ -16,8 +15,8 @@ from polylogue.infra.settings import Settings
 from polylogue.media.fetch import FetchInterruptedError, MediaFetcher, TooLargeError, UnfetchableError
 from polylogue.media.multipart import Multipart
 from polylogue.media.s3_calls import NO_TIME_S
-from polylogue.media.spool import Spool
-from polylogue.media.store import Conflict, ObjectHead, ObjectStore, StorageUnavailableError, Upload
+from polylogue.media.spool import Spool, closed_unless_kept
+from polylogue.media.store import Conflict, ObjectStore, StorageUnavailableError, Upload
 from polylogue.media.urls import public_url
 from polylogue.media.validation import ValidationPool
 from polylogue.media.verdicts import Accepted, Refused
@@ -25,14 +24,13 @@ from polylogue.schemas.claims import MediaClaim, RemoteSource, SegmentRange
 from polylogue.schemas.clock import now_ms
 from polylogue.schemas.events import MediaRejected, MediaValidated
 from polylogue.streams.claim_faults import gone, not_as_announced, taken
+from polylogue.streams.media_ahead import MediumAhead
 from polylogue.streams.media_work import Settled, Stopwatch, Work, failed, rejected, stored, validated
+from polylogue.streams.remote_fetch import fetch_until
 from polylogue.streams.segment_reader import Gone, SegmentReader, Spooled, always
 from polylogue.streams.upload_ahead import UploadAhead
 
 MIB = 1024 * 1024
-FETCH_WAIT_INITIAL_S, FETCH_WAIT_MAX_S = 0.5, 15.0  # a stranger's server is asked less often than our own
-
-FETCH_WAIT_ASKED_S = 30.0  # the most that Retry-After is given: the partition's other claims wait too
 
 log = get_logger(__name__)
 
@@ -46,15 +44,17 @@ class ClaimSettlement:
         fetcher: MediaFetcher,
         pool: ValidationPool,
         *,
+        prepared: Callable[[str], MediumAhead | None] = lambda _media_id: None,
         accepted: Callable[[Work, MediaValidated], None] = lambda _work, _facts: None,
         progress: Callable[[], None] = lambda: None,
     ) -> None:
-        """`accepted` is told of bytes that passed their check, when they are about to be stored."""
+        """`prepared` gives what is there of a medium already; `accepted` is told of bytes that passed their check, when they are about to be stored."""
         self._settings = settings
         self._store = store
         self._reader = reader
         self._fetcher = fetcher
         self._pool = pool
+        self._prepared = prepared
         self._accepted = accepted
         self._progress = progress
 
@@ -100,6 +100,11 @@ class ClaimSettlement:
             return Settled(rejected(claim, "empty", "The medium holds no bytes."))
         if segments.size_bytes > self._settings.media_max_size_mb * MIB:
             return Settled(self._too_large(claim))
+        prepared = self._prepared(claim.media_id)
+        if prepared is not None:
+            done = await self._store_prepared(work, segments, prepared, deadline, watch)
+            if done is not None:
+                return done
         looking = asyncio.ensure_future(self._store.head(claim.key, deadline=deadline))
 
         async def absent() -> bool:
@@ -109,9 +114,9 @@ class ClaimSettlement:
             done = await self._store_segments(work, segments, absent, deadline, watch)
             if done is None:
                 there = await looking
-                if there is None or there.sha256 != segments.sha256:
+                if there is None or there.sha256 not in (None, segments.sha256):
                     return Settled(taken(claim))
-                done = await self._adopted(claim, there, deadline, watch)
+                done = await self._adopted(claim, segments.sha256, deadline, watch)
         finally:
             looking.cancel()
             await asyncio.gather(looking, return_exceptions=True)
@@ -137,14 +142,41 @@ class ClaimSettlement:
                 return None
             if isinstance(spooled, Gone):
                 return Settled(gone(claim, spooled))
-            crash_point("agent.segments_read")
-            wrong = not_as_announced(claim, segments, spooled)
-            if wrong is not None:
-                spooled.spool.close()
-                return Settled(wrong)
-            done = await self._put(work, spooled.spool, deadline, watch, ahead.begun)
+            return await self._store_spooled(work, segments, spooled, deadline, watch, begun=ahead.begun)
         finally:
             ahead.give_up()
+
+    async def _store_prepared(
+        self, work: Work, segments: SegmentRange, prepared: MediumAhead, deadline: float, watch: Stopwatch
+    ) -> Settled | None:
+        """None where it was not prepared well enough. Nobody is asked whether the object is there: it hardly can be, and
+        the upload asks."""
+        try:
+            with watch.step("read"):
+                spooled = await prepared.whole(segments)
+            if spooled is None:
+                return None
+            return await self._store_spooled(work, segments, spooled, deadline, watch, begun=prepared.upload)
+        finally:
+            prepared.upload.give_up()
+
+    async def _store_spooled(
+        self,
+        work: Work,
+        segments: SegmentRange,
+        spooled: Spooled,
+        deadline: float,
+        watch: Stopwatch,
+        *,
+        begun: Multipart | None,
+    ) -> Settled:
+        claim = work.claim
+        crash_point("agent.segments_read")
+        wrong = not_as_announced(claim, segments, spooled)
+        if wrong is not None:
+            spooled.spool.close()
+            return Settled(wrong)
+        done = await self._put(work, spooled.spool, deadline, watch, begun)
         return Settled(taken(claim)) if isinstance(done, Conflict) else done
 
     async def _read(
@@ -175,12 +207,14 @@ class ClaimSettlement:
         there = await self._store.head(claim.key, deadline=deadline)
         while True:
             if there is not None:
-                adopted = await self._adopted(claim, there, deadline, watch)
+                if there.sha256 is None:  # none of ours
+                    return Settled(taken(claim))
+                adopted = await self._adopted(claim, there.sha256, deadline, watch)
                 if adopted is not None:
                     return adopted
             try:
                 with watch.step("read"):
-                    spool = await self._fetch(remote, deadline)
+                    spool = await fetch_until(deadline, self._fetcher, remote, self._progress)
             except TooLargeError:
                 return Settled(self._too_large(claim))
             except UnfetchableError as error:
@@ -197,26 +231,6 @@ class ClaimSettlement:
                 return done
             there = done.head
 
-    async def _fetch(self, remote: RemoteSource, deadline: float) -> Spool:
-        def wait_s(error: Exception) -> bool | float:
-            if not isinstance(error, FetchInterruptedError):
-                return False
-            if error.retry_after_s is None:
-                return True
-            return min(max(error.retry_after_s, FETCH_WAIT_INITIAL_S), FETCH_WAIT_ASKED_S)
-
-        async for attempt in stamina.retry_context(
-            on=wait_s,
-            attempts=None,
-            timeout=max(NO_TIME_S, deadline - time.monotonic()),
-            wait_initial=FETCH_WAIT_INITIAL_S,
-            wait_max=FETCH_WAIT_MAX_S,
-        ):
-            with attempt:
-                self._progress()
-                return await self._fetcher.fetch(remote.url, needs_key=remote.needs_key)
-        raise AssertionError("the loop returns or raises")
-
     async def _put(
         self,
         work: Work,
@@ -227,7 +241,7 @@ class ClaimSettlement:
     ) -> Settled | Conflict:
         """Judges the bytes and stores them. The spool is closed where the medium is not stored."""
         claim = work.claim
-        with _closed_unless_kept(spool) as keep:
+        with closed_unless_kept(spool) as keep:
             verdict = await self._inspect(claim, spool, deadline, watch)
             if isinstance(verdict, Refused):
                 return Settled(rejected(claim, verdict.reason, verdict.message))
@@ -244,17 +258,15 @@ class ClaimSettlement:
             return Settled(stored(claim, self._url(claim), spool, verdict), spool=spool, facts=verdict)
 
     async def _adopted(
-        self, claim: MediaClaim, there: ObjectHead, deadline: float, watch: Stopwatch
+        self, claim: MediaClaim, sha256: str, deadline: float, watch: Stopwatch
     ) -> Settled | None:
         """What another attempt has stored, judged as that one did; None where it was removed meanwhile."""
-        if there.sha256 is None:  # none of ours
-            return Settled(taken(claim))
         with watch.step("read"):
             spool = await self._store.download(claim.key, deadline=deadline)
         if spool is None:
             return None
-        with _closed_unless_kept(spool) as keep:
-            if spool.sha256 != there.sha256:
+        with closed_unless_kept(spool) as keep:
+            if spool.sha256 != sha256:
                 return Settled(taken(claim))
             verdict = await self._inspect(claim, spool, deadline, watch)
             if isinstance(verdict, Refused):
@@ -284,14 +296,3 @@ class ClaimSettlement:
     def _too_large(self, claim: MediaClaim) -> MediaRejected:
         limit = self._settings.media_max_size_mb
         return rejected(claim, "too_large", f"The medium is larger than {limit} MB.")
-
-
-@contextmanager
-def _closed_unless_kept(spool: Spool) -> Iterator[Callable[[], None]]:
-    with ExitStack() as stack:
-        stack.callback(spool.close)
-
-        def keep() -> None:
-            stack.pop_all()
-
-        yield keep

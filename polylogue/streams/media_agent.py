@@ -22,6 +22,7 @@ from polylogue.schemas.claims import (
     DeleteConversationMedia,
     DeleteMedia,
     ExpireMedia,
+    PrepareMedia,
     RetryMedia,
     StoreMedia,
 )
@@ -30,6 +31,7 @@ from polylogue.streams.claim_settlement import ClaimSettlement
 from polylogue.streams.conversation_removal import ConversationRemoval
 from polylogue.streams.dead_letters import DeadLetters
 from polylogue.streams.faust_app import create_app, group_id
+from polylogue.streams.media_ahead import MediaAhead
 from polylogue.streams.media_outcomes import MediaOutcomes
 from polylogue.streams.media_removal import MediaRemoval
 from polylogue.streams.media_renditions import MediaRenditions
@@ -63,7 +65,9 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         starting = asyncio.ensure_future(_started(pool))
         stack.callback(starting.cancel)
         reader = SegmentReader(settings, progress=stillness.progress)
-        requests = _requests(settings, store, reader, pool, producer, stillness)
+        ahead = MediaAhead(settings, reader, store)
+        stack.push_async_callback(ahead.close)
+        requests = _requests(settings, store, reader, ahead, pool, producer, stillness)
         app = create_app(settings)
         acknowledger = Acknowledger(app, requests)
         stack.push_async_callback(acknowledger.close)
@@ -88,6 +92,7 @@ def _requests(  # noqa: PLR0917 (everything that `serve` has made)
     settings: Settings,
     store: ObjectStore,
     reader: SegmentReader,
+    ahead: MediaAhead,
     pool: ValidationPool,
     producer: ReplaceableProducer,
     stillness: Stillness,
@@ -101,6 +106,7 @@ def _requests(  # noqa: PLR0917 (everything that `serve` has made)
         reader,
         MediaFetcher.from_settings(settings, progress=progress),
         pool,
+        prepared=ahead.take,
         accepted=outcomes.validated,
         progress=progress,
     )
@@ -109,6 +115,7 @@ def _requests(  # noqa: PLR0917 (everything that `serve` has made)
     removal = MediaRemoval(settings, store, outcomes, quiet=renditions.ended, progress=progress)
     return MediaRequests(
         {
+            PrepareMedia: ahead.prepare,
             StoreMedia: storing.store,
             RetryMedia: storing.retry,
             DeleteMedia: removal.delete,

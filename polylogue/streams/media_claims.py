@@ -6,11 +6,13 @@ import asyncio
 
 from polylogue.infra.crash_points import crash_point
 from polylogue.media.keys import object_key
+from polylogue.media.sniff import MediaKind
 from polylogue.schemas.base import MediaType
-from polylogue.schemas.claims import MediaClaim, RemoteSource, SegmentRange
-from polylogue.schemas.clock import rfc3339
+from polylogue.schemas.claims import MediaClaim, PrepareMedia, RemoteSource, SegmentRange
+from polylogue.schemas.clock import now_ms, rfc3339
 from polylogue.schemas.events import MediaProduced
 from polylogue.streams.response_log import ResponseLog
+from polylogue.streams.segment_series import SegmentSeries
 from polylogue.streams.segments import MediaOutbox
 
 
@@ -34,7 +36,6 @@ class MediaClaims:
     ) -> None:
         """MediaProduced first, then the claim: whoever finds the first without an outcome sends the second again."""
         command = self._log.command
-        day = rfc3339()[:10].replace("-", "")
         claim = MediaClaim(
             media_id=media_id,
             media_type=media_type,
@@ -43,7 +44,7 @@ class MediaClaims:
             response_id=self._log.response_id,
             owner_id=command.owner_id,
             model=self._model,
-            key=object_key(media_type, command.conversation_id, self._model, day, media_id, extension),
+            key=self._key(media_id, media_type, extension),
             format=extension,
             content_type=content_type,
             declared_content_type=declared_content_type,
@@ -53,6 +54,24 @@ class MediaClaims:
         )
         produced = self._log.event(MediaProduced(claim=claim))
         self.sent.add(asyncio.create_task(self._send(claim, produced), name=f"claim-{media_id}"))
+
+    def announce(self, series: SegmentSeries, kind: MediaKind) -> None:
+        """Tells the agent of a medium that is still being written; nobody needs to hear of it."""
+        self._outbox.announce(
+            PrepareMedia(
+                media_id=series.media_id,
+                key=self._key(series.media_id, kind.media_type, kind.format),
+                content_type=kind.content_type,
+                partition=series.partition,
+                first_offset=series.first_offset,
+                begun_at_ms=now_ms(),
+            )
+        )
+
+    def _key(self, media_id: str, media_type: MediaType, extension: str) -> str:
+        day = rfc3339()[:10].replace("-", "")
+        conversation_id = self._log.command.conversation_id
+        return object_key(media_type, conversation_id, self._model, day, media_id, extension)
 
     async def _send(self, claim: MediaClaim, produced: asyncio.Future[int]) -> None:
         produced_at_ms = await asyncio.shield(produced)

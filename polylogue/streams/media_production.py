@@ -26,6 +26,7 @@ from polylogue.streams.partition_writer import PartitionLostError
 from polylogue.streams.quota_gate import QuotaGate
 from polylogue.streams.response_log import ResponseLog
 from polylogue.streams.seen_pictures import Fingerprints, SeenPictures, Size, size_of
+from polylogue.streams.segment_series import SegmentSeries
 from polylogue.streams.segments import MediaOutbox
 from polylogue.streams.segments_ahead import Begun, SegmentsAhead
 
@@ -67,6 +68,7 @@ class MediaProduction:
             lambda: outbox.series(self._new_id()),
             outbox.ahead,
             wanted=self._wanted,
+            announce=self._announce,
             max_bytes=settings.media_max_size_mb * MIB,
         )
         self._claims = MediaClaims(outbox, log, model)
@@ -248,6 +250,11 @@ class MediaProduction:
             and self._admission.refusal() is None
             and self.count < self._settings.response_max_media
         )
+
+    def _announce(self, series: SegmentSeries, head: bytes) -> None:
+        kind = sniff(head)
+        if kind is not None:
+            self._claims.announce(series, kind)
 
     def leave_out(self, media_type: MediaType) -> None:
         """One that nobody asked for, since media are off."""

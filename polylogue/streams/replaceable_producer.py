@@ -71,7 +71,9 @@ class ReplaceableProducer:
         offsets = await self.send_in_order(topic, 1, lambda _: (value, headers), key=key, partition=partition)
         return offsets[0]
 
-    def send_unheeded(self, topic: str, value: bytes, *, key: bytes | None, partition: int) -> None:
+    def send_unheeded(
+        self, topic: str, value: bytes, *, key: bytes | None, partition: int | None = None
+    ) -> None:
         """Sends it once, for what it is worth: it may not arrive, and nobody is told. What is sent to the partition
         after it lies after it, unless the producer had no room."""
         if self._producer is not None:
@@ -172,7 +174,7 @@ async def _sent(  # noqa: PLR0917 (what a send takes)
 
 
 async def _sent_once(
-    producer: AIOKafkaProducer, topic: str, value: bytes, key: bytes | None, partition: int
+    producer: AIOKafkaProducer, topic: str, value: bytes, key: bytes | None, partition: int | None
 ) -> None:
     try:
         async with asyncio.timeout(SEND_TIMEOUT_S):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -20,6 +20,7 @@ from polylogue.schemas.claims import SegmentRange
 MEDIA_ID, SEGMENT = "media_id", "segment"  # headers of a segment
 FETCH_BYTES = 4 * 1024 * 1024
 POLL_S = 1.0
+FOLLOW_WAIT_MS = 100  # a record ends it
 SILENCE_S = 25.0  # no record for so long: this attempt has failed
 
 
@@ -82,14 +83,33 @@ class SegmentReader:
             except OffsetOutOfRangeError:
                 return Gone("expired")  # retention overtook the read
 
+    async def follow(self, first_offset: int, collected: SegmentCollector) -> AsyncGenerator[None]:
+        """Collects what is in the log of a medium from there on, and what is still being written, until nobody asks for
+        more; returns when it has grown.
+
+        Raises KafkaError, and TimeoutError where nothing has come for a while.
+        """
+        place = TopicPartition(self._topic, collected.partition)
+        async with self._consumer(fetch_max_wait_ms=FOLLOW_WAIT_MS) as consumer:
+            consumer.assign([place])
+            consumer.seek(place, first_offset)
+            while True:
+                records = (await consumer.getmany(place, timeout_ms=int(POLL_S * 1000))).get(place, [])
+                if records:
+                    await asyncio.to_thread(collected.add, records)
+                    yield
+                else:
+                    collected.wait(POLL_S)
+
     @asynccontextmanager
-    async def _consumer(self) -> AsyncIterator[AIOKafkaConsumer]:
+    async def _consumer(self, **options: Any) -> AsyncIterator[AIOKafkaConsumer]:
         """A new one each time: aiokafka may never end a consumer that has just lost its assignment."""
         consumer = manual_consumer(
             self._settings,
             max_partition_fetch_bytes=FETCH_BYTES,
             fetch_max_bytes=FETCH_BYTES,
             check_crcs=False,  # the SHA-256 of the whole says more
+            **options,
         )
         try:
             async with asyncio.timeout(SILENCE_S):
@@ -162,6 +182,18 @@ class SegmentCollector:
         self.ended = False
         self._silent_s = 0.0
 
+    @property
+    def partition(self) -> int:
+        return self._segments.partition
+
+    @property
+    def whole(self) -> bool:
+        return self._next >= self._segments.count
+
+    def known(self, segments: SegmentRange) -> None:
+        """Says how long a medium is that was collected without knowing it."""
+        self._segments = segments
+
     def wait(self, seconds: float) -> None:
         """Nothing came for so long. Raises TimeoutError when it has been silent for too long."""
         self._silent_s += seconds
@@ -192,4 +224,4 @@ class SegmentCollector:
                 return
 
     def result(self) -> Spooled:
-        return Spooled(self.spool, complete=self._next >= self._segments.count)
+        return Spooled(self.spool, complete=self.whole)

@@ -28,6 +28,15 @@ class SegmentSeries:
         self._partition = partition_for(media_id, MEDIA_SEGMENTS.partitions)
         self._offsets: list[int] = []
 
+    @property
+    def partition(self) -> int:
+        return self._partition
+
+    @property
+    def first_offset(self) -> int:
+        """Of what is acknowledged; something must be."""
+        return min(self._offsets)
+
     async def write(self, count: int, piece: Callable[[int], bytes]) -> None:
         """Appends so many segments; returns when all are acknowledged. A segment may be there twice, at two offsets."""
         first = len(self._offsets)

@@ -6,7 +6,7 @@ import math
 
 from polylogue.infra.settings import Settings
 from polylogue.infra.topics import MEDIA_REQUESTS, MEDIA_SEGMENTS, topic_name
-from polylogue.schemas.claims import MediaClaim, SegmentRange, StoreMedia
+from polylogue.schemas.claims import MediaClaim, PrepareMedia, SegmentRange, StoreMedia
 from polylogue.schemas.codec import request_codec
 from polylogue.schemas.envelope import Request
 from polylogue.streams.replaceable_producer import ReplaceableProducer
@@ -42,6 +42,15 @@ class MediaOutbox:
     def series(self, media_id: str) -> SegmentSeries:
         """For a medium whose bytes come bit by bit."""
         return SegmentSeries(self._producer, self._segments_topic, media_id)
+
+    def announce(self, hint: PrepareMedia) -> None:
+        """Sends a hint ahead of a claim, for what it is worth."""
+        request = Request(request_id=f"{hint.media_id}.prepare", data=hint)
+        self._producer.send_unheeded(
+            self._requests_topic,
+            request_codec.encode(request),
+            key=hint.media_id.encode(),
+        )
 
     async def send_claim(
         self, claim: MediaClaim, produced_at_ms: int, traceparent: str | None = None

@@ -18,7 +18,8 @@ from polylogue.streams.segment_series import SEGMENT_BYTES, SegmentSeries, segme
 
 WAITING = 3  # segments of one medium; the gateway is not read on while so many wait
 ROOM_WITHIN_S = 2.0  # a broker that is away must not keep the gateway waiting
-HEAD_BYTES = 64
+HEAD_BYTES = 8192  # what its type is told by
+ANNOUNCED_SEGMENTS = 2  # smaller media are stored as quickly without
 WAITING_IN_ALL = 16  # of all media of a runner; beyond it they are written when they are whole
 ON_THE_LOOP_BYTES = 1024 * 1024  # hashed within a millisecond
 
@@ -39,11 +40,15 @@ class Held:
 class Begun:
     """The segments of one medium, as far as it has come."""
 
-    def __init__(self, series: SegmentSeries, held: Held) -> None:
+    def __init__(
+        self, series: SegmentSeries, held: Held, announce: Callable[[SegmentSeries, bytes], None]
+    ) -> None:
         self.media_id = series.media_id
         self.size_bytes = 0  # of whole segments; what comes after them is not here
         self._series = series
         self._held = held
+        self._announce: Callable[[SegmentSeries, bytes], None] | None = announce
+        self._acknowledged = 0
         self._hash = hashlib.sha256()
         self._head = b""
         self._waiting: deque[bytes] = deque()
@@ -75,7 +80,7 @@ class Begun:
 
     async def is_start_of(self, medium: MediaBytes) -> bool:
         size = self.size_bytes
-        if self._broken or len(medium.data) < size or medium.data[:HEAD_BYTES] != self._head:
+        if self._broken or len(medium.data) < size or not medium.data.startswith(self._head):
             return False
         whole, rest = self._hash.copy(), memoryview(medium.data)[size:]
         if len(rest) > ON_THE_LOOP_BYTES:
@@ -122,6 +127,10 @@ class Begun:
                 await self._series.write(len(segments), segments.__getitem__)
                 self._written(len(segments))
                 self._room.set()
+                self._acknowledged += len(segments)
+                if self._announce is not None and self._acknowledged >= ANNOUNCED_SEGMENTS:
+                    self._announce(self._series, self._head)
+                    self._announce = None
         except BaseException:
             self._break_off()
             raise
@@ -131,12 +140,20 @@ class SegmentsAhead:
     """The media of one attempt of a response, one at a time. See `line_ahead.EarlyTaker`."""
 
     def __init__(
-        self, series: Callable[[], SegmentSeries], held: Held, *, wanted: Callable[[], bool], max_bytes: int
+        self,
+        series: Callable[[], SegmentSeries],
+        held: Held,
+        *,
+        wanted: Callable[[], bool],
+        announce: Callable[[SegmentSeries, bytes], None],
+        max_bytes: int,
     ) -> None:
-        """`series` makes one under an id that no medium has had; `wanted` says whether another medium may come."""
+        """`series` makes one under an id that no medium has had; `wanted` says whether another medium may come;
+        `announce` is told of one that has become large, with its first bytes."""
         self._series = series
         self._held = held
         self._wanted = wanted
+        self._announce = announce
         self._max_bytes = max_bytes
         self._rest = bytearray()  # shorter than a segment
         self._begun: Begun | None = None
@@ -158,7 +175,7 @@ class SegmentsAhead:
                 if start in self._starts:
                     return False
                 self._starts.add(start)
-                self._begun = Begun(self._series(), self._held)
+                self._begun = Begun(self._series(), self._held, self._announce)
             self._begun.add(segment)
         begun = self._begun
         if begun is None:

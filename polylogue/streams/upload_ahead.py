@@ -13,14 +13,19 @@ class UploadAhead:
     """Nothing of it shows in the bucket before the whole file was judged and somebody completes it."""
 
     def __init__(
-        self, store: ObjectStore, claim: MediaClaim, segments: SegmentRange, deadline: float
+        self,
+        store: ObjectStore,
+        claim: MediaClaim,
+        segments: SegmentRange,
+        deadline: float,
+        begun: Multipart | None = None,
     ) -> None:
         self._store = store
         self._key = claim.key
         self._segments = segments
         self._deadline = deadline
-        self._looked = False
-        self.begun: Multipart | None = None
+        self._looked = begun is not None
+        self.begun = begun
 
     def arrived(self, spool: Spool) -> None:
         """The spool has grown. Never waits."""

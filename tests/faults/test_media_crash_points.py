@@ -36,9 +36,12 @@ SIZE_BYTES = 9_000_000  # two parts
 REMOVAL = frozenset({"agent.removal_before", "agent.object_removed", "agent.removed_before_emit"})
 # In the middle of something, where the first passage is its beginning.
 PASSAGES = {"agent.object_removed": 2, "agent.rendition_stored": 2}
+# Where a medium is on its way that an agent may have been told of before it was claimed; there it is walked twice.
+HINTED = " hinted"
 DEATHS = sorted(
     {f"{point}:{PASSAGES.get(point, 1)}" for point in AGENT | STORE}
     | {"store.part_stored:2", "agent.rendition_stored:1"}
+    | {f"{point}:1{HINTED}" for point in STORE | {"agent.segments_read", "agent.after_put"}}
 )
 
 
@@ -75,7 +78,7 @@ async def die_one_by_one(prepared: Settings, number: int, points: list[str]) -> 
     ):
         for point in points:
             media[point] = await prepare(play, point)
-            with agent(settings, crash_at=point) as victim:
+            with agent(settings, crash_at=point.removesuffix(HINTED)) as victim:
                 assert await victim.ended(PATIENCE_S) == -signal.SIGKILL, f"{point}: {victim.text()}"
         with agent(settings):
             # What stands before it in the partition is settled when it is; smaller versions may come after it.
@@ -143,7 +146,8 @@ async def prepare(play: Runner, point: str) -> Produced:
         again = msgspec.structs.replace(claim, retry=1)
         await play.ask(RetryMedia(claim=again, asked_at_ms=now_ms()), claim.media_id, partition=0)
         return Produced(again, medium.data)
-    medium = await play.produce(png(SIZE_BYTES), requests_partition=0)
+    hinted = point.endswith(HINTED) or name == "agent.preparing"
+    medium = await play.produce(png(SIZE_BYTES), requests_partition=0, hinted=hinted)
     if name in REMOVAL:
         await play.ask(DeleteMedia(medium=reference(medium.claim)), medium.claim.media_id, partition=0)
     return medium

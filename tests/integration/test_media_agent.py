@@ -44,6 +44,7 @@ async def test_stores_small_and_large_media_and_refuses_what_it_must(prepared: S
         short = await play.produce(png(2000), announced={"count": 2, "size_bytes": 4000})
         longer = await play.produce(png(2000), announced={"size_bytes": 1000})
         lost = await play.produce(png(2000), announced={"last_offset": 1_000_000})
+        hinted = await play.produce(png(12_000_000), hinted=True)
         link = RemoteSource(url="https://127.0.0.1/picture.png")
         remote = await play.produce(b"x", segments=None, remote=link)
         with agent(prepared) as process:
@@ -56,6 +57,11 @@ async def test_stores_small_and_large_media_and_refuses_what_it_must(prepared: S
                 assert found["Metadata"] == {"sha256": done.sha256}
                 assert (done.width, done.height, done.size_bytes) == (2, 1, len(medium.data))
                 assert visible_outcomes(log.records, medium.claim) == ([done], 1)
+            done = await outcome(log, hinted)
+            found = stored_object(prepared, hinted.claim.key)
+            assert (found["data"], found["ContentType"]) == (hinted.data, "image/png")
+            assert found["Metadata"] == {}, "its upload was begun before anybody knew its hash"
+            assert visible_outcomes(log.records, hinted.claim) == ([done], 1)
             assert (await outcome(log, large)).declared_content_type == "image/jpeg"
             refused = await outcome(log, page)
             assert isinstance(refused, MediaRejected)
@@ -66,7 +72,7 @@ async def test_stores_small_and_large_media_and_refuses_what_it_must(prepared: S
             assert (await outcome(log, lost)).reason == "missing_segments"
             assert (await outcome(log, remote)).reason == "fetch_failed"
             async with Records(prepared, MEDIA_USAGE).open(6) as usage:
-                await usage.until(lambda all_: len(all_) >= 8, timeout_s=PATIENCE_S)
+                await usage.until(lambda all_: len(all_) >= 9, timeout_s=PATIENCE_S)
             ids = set()
             for record in usage.records:
                 event = usage_codec.decode(record.value)
@@ -77,7 +83,9 @@ async def test_stores_small_and_large_media_and_refuses_what_it_must(prepared: S
             process.signal(signal.SIGTERM)
             assert await process.ended(10) == 0, process.text()
             assert time.monotonic() - began < 10
-        assert sorted(originals_in_bucket(prepared)) == sorted([small.claim.key, large.claim.key])
+        assert sorted(originals_in_bucket(prepared)) == sorted(
+            medium.claim.key for medium in (small, large, hinted)
+        )
 
 
 async def test_buries_garbage_and_processes_the_next_claim(prepared: Settings) -> None:

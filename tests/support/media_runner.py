@@ -18,7 +18,7 @@ from polylogue.infra.kafka import idempotent_producer, partition_for
 from polylogue.infra.settings import Settings
 from polylogue.infra.topics import CONVERSATION_EVENTS, MEDIA_REQUESTS, MEDIA_SEGMENTS, topic_name
 from polylogue.schemas.base import Payload
-from polylogue.schemas.claims import MediaClaim, MediumRef, SegmentRange, StoreMedia
+from polylogue.schemas.claims import MediaClaim, MediumRef, PrepareMedia, SegmentRange, StoreMedia
 from polylogue.schemas.clock import now_ms, rfc3339
 from polylogue.schemas.codec import event_codec, request_codec
 from polylogue.schemas.envelope import Event, Request
@@ -91,6 +91,7 @@ class Runner:
         announced: dict[str, Any] | None = None,
         conversation_id: str | None = None,
         claimed: bool = True,
+        hinted: bool = False,
         **changes: Any,
     ) -> Produced:
         """Segments, the events of a whole response, and the claim, where it is not to be claimed in another way."""
@@ -108,6 +109,8 @@ class Runner:
             segments=msgspec.structs.replace(await self.write_segments(media_id, data), **(announced or {})),
         )
         claim = msgspec.structs.replace(claim, **changes)
+        if hinted:
+            await self.hint(claim, requests_partition)
         await self._write_events(claim)
         if claimed:
             await self.write_claim(claim, requests_partition, produced_at_ms)
@@ -150,6 +153,19 @@ class Runner:
             data=StoreMedia(claim=claim, produced_at_ms=produced_at_ms or now_ms()),
         )
         await self.write_request(request_codec.encode(request), claim.media_id.encode(), requests_partition)
+
+    async def hint(self, claim: MediaClaim, requests_partition: int | None = None) -> None:
+        """As while the medium still arrives."""
+        assert claim.segments is not None
+        hint = PrepareMedia(
+            media_id=claim.media_id,
+            key=claim.key,
+            content_type="image/png",
+            partition=claim.segments.partition,
+            first_offset=claim.segments.first_offset,
+            begun_at_ms=now_ms(),
+        )
+        await self.ask(hint, claim.media_id, requests_partition)
 
     async def ask(self, data: Payload, key: str, partition: int | None = None) -> None:
         """A request of any other kind."""

@@ -85,6 +85,12 @@ class Producer:
             answer.set_result(SimpleNamespace(offset=offset))
 
 
+def record(offset: int, value: bytes, media_id: str, number: int) -> SimpleNamespace:
+    """One segment as a consumer gets it."""
+    headers = (("media_id", media_id.encode()), ("segment", str(number).encode()))
+    return SimpleNamespace(offset=offset, value=value, headers=headers)
+
+
 @contextmanager
 def written_to(log: Log) -> Iterator[None]:
     """Segments are small here, and all that is sent goes to this log."""

@@ -143,6 +143,7 @@ async def settled(  # noqa: PLR0917 (the parts of an agent)
     fetcher: Fetcher | None = None,
     pool: Pool | None = None,
     accepted: Callable[[Work, MediaValidated], None] = lambda _work, _facts: None,
+    prepared: Callable[[str], Any] = lambda _media_id: None,
 ) -> Settled:
     settlement = ClaimSettlement(
         SETTINGS,
@@ -150,6 +151,7 @@ async def settled(  # noqa: PLR0917 (the parts of an agent)
         reader or Reader(),  # type: ignore[arg-type]
         fetcher or Fetcher(),  # type: ignore[arg-type]
         pool or Pool(),  # type: ignore[arg-type]
+        prepared=prepared,
         accepted=accepted,
     )
     return await settlement.settle(work_of(Request(request_id="r", data=work), work))

@@ -251,6 +251,34 @@ async def test_parts_go_up_while_the_file_still_grows(store: ObjectStore, s3: Fa
     assert (s3.seen.count("create"), s3.seen.count("part"), s3.uploads) == (1, 2, {})
 
 
+@pytest.mark.parametrize(
+    ("data", "outcome"), [(LARGE, AlreadyThere), (bytes(len(LARGE)), Conflict), (SMALL, Conflict)]
+)
+async def test_an_object_that_was_begun_before_its_hash_was_known_is_compared_by_its_bytes(
+    store: ObjectStore, s3: FakeS3, data: bytes, outcome: type
+) -> None:
+    with Spool() as spool:
+        begun = store.begin_growing(KEY, spool, "image/png", deadline=soon())
+        spool.write(LARGE)
+        begun.grown(len(LARGE))
+        s3.faults["complete"] = ["lost after"]
+        done = await store.put(KEY, replace(upload(LARGE), source=spool), deadline=soon(), begun=begun)
+    assert isinstance(done, (Stored, AlreadyThere))
+    assert "x-amz-meta-sha256" not in s3.objects[PATH][1]
+    assert isinstance(await store.put(KEY, upload(data), deadline=soon()), outcome)
+    assert s3.objects[PATH][0] == LARGE
+    await until_no_uploads(s3)
+
+
+async def test_a_file_that_stays_too_small_for_parts_is_put_whole(store: ObjectStore, s3: FakeS3) -> None:
+    with Spool() as spool:
+        begun = store.begin_growing(KEY, spool, "image/png", deadline=soon())
+        spool.write(SMALL)
+        wanted = replace(upload(SMALL), source=spool)
+        assert await store.put(KEY, wanted, deadline=soon(), begun=begun) == Stored()
+    assert "create" not in s3.seen
+
+
 async def test_a_begun_upload_that_is_not_wanted_leaves_nothing(store: ObjectStore, s3: FakeS3) -> None:
     with Spool() as spool:
         spool.write(LARGE)

@@ -32,8 +32,13 @@ class Answer:
     def __init__(self, *, max_bytes: int = 10_000, wanted: Callable[[], bool] = lambda: True) -> None:
         self.outbox = MediaOutbox(Settings(_env_file=None))
         ids = itertools.count(1)
+        self.announced: list[tuple[str, int, bytes]] = []
         self.ahead = SegmentsAhead(
-            lambda: self.outbox.series(f"m{next(ids)}"), self.outbox.ahead, wanted=wanted, max_bytes=max_bytes
+            lambda: self.outbox.series(f"m{next(ids)}"),
+            self.outbox.ahead,
+            wanted=wanted,
+            announce=lambda series, head: self.announced.append((series.media_id, series.first_offset, head)),
+            max_bytes=max_bytes,
         )
 
     async def arrives(self, *pieces: bytes) -> bool:
@@ -110,6 +115,22 @@ async def test_a_picture_that_is_repeated_is_written_once() -> None:
         assert not await answer.arrives(DATA)
         assert await answer.ends(DATA) is None
         assert len(log.records) == written
+        await answer.close()
+
+
+async def test_a_medium_of_several_segments_is_announced_once_with_the_place_of_its_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(segments_ahead, "HEAD_BYTES", 8)
+    log, answer = Log(), Answer()
+    with written_to(log):
+        await answer.arrives(b"1" * SMALL)
+        assert await answer.ends(b"1" * SMALL) is not None
+        assert answer.announced == []
+        await answer.arrives(DATA)
+        found = await answer.ends(DATA)
+        assert found is not None
+        assert answer.announced == [("m2", found[1].first_offset, DATA[:8])]
         await answer.close()
 
 

@@ -1,0 +1,151 @@
+"""Reads media, and sends their parts to S3, while their segments are still being written and nobody has claimed them.
+
+A hint of the runner's begins it. Nothing of it shows anywhere: whether there is such a medium is known by its claim, which
+takes what is here for its own. Whoever finds nothing here reads the log as if there had been no hint.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import aclosing, suppress
+
+from aiokafka.errors import KafkaError
+
+from polylogue.infra.crash_points import crash_point
+from polylogue.infra.logs import get_logger
+from polylogue.infra.settings import Settings
+from polylogue.media.store import SINGLE_PUT_BYTES, ObjectStore
+from polylogue.schemas.claims import PrepareMedia, SegmentRange
+from polylogue.schemas.clock import now_ms
+from polylogue.schemas.envelope import Request
+from polylogue.streams.segment_reader import SegmentCollector, SegmentReader, Spooled
+
+AT_ONCE = 4  # each holds a file and a connection to Kafka
+TOO_OLD_MS = 30_000  # a hint that is read again after a restart: its claim has come, or never will
+WHOLE_WITHIN_S = 5.0  # then the log is read as if nothing had been prepared
+WITHOUT_END = 2**62
+
+log = get_logger(__name__)
+
+
+class MediumAhead:
+    """One medium, as far as it is in the log."""
+
+    def __init__(
+        self,
+        hint: PrepareMedia,
+        reader: SegmentReader,
+        store: ObjectStore,
+        *,
+        max_bytes: int,
+        deadline: float,
+    ) -> None:
+        self._hint = hint
+        self._reader = reader
+        unknown = SegmentRange(
+            partition=hint.partition,
+            first_offset=hint.first_offset,
+            last_offset=WITHOUT_END,
+            count=WITHOUT_END,
+            size_bytes=max_bytes,
+            sha256="",
+        )
+        self._collected = SegmentCollector(hint.media_id, unknown)
+        self._moved = asyncio.Event()
+        self.upload = store.begin_growing(
+            hint.key, self._collected.spool, hint.content_type, deadline=deadline
+        )
+        self.task = asyncio.create_task(self._follow(), name=f"prepare-{hint.media_id}")
+
+    async def whole(self, segments: SegmentRange) -> Spooled | None:
+        """All of the medium, whose last part is on its way then, or None: then the log must be read, and nothing of this
+        stays. To be asked once. Whoever gets it closes it, and gives the upload up or completes it."""
+        try:
+            if (segments.partition, segments.first_offset) == (self._hint.partition, self._hint.first_offset):
+                self._collected.known(segments)
+                await self._until_whole()
+            await self._stop()
+        except BaseException:
+            self.give_up()
+            raise
+        if not self._collected.whole:
+            self.give_up()
+            return None
+        if segments.size_bytes >= SINGLE_PUT_BYTES:
+            self.upload.whole(segments.size_bytes)
+        return self._collected.result()
+
+    def give_up(self) -> asyncio.Future[None] | None:
+        """Nothing of it stays, at the latest when what this returns is done. Again is fine."""
+        self.task.cancel()
+        self._collected.spool.close()
+        return self.upload.give_up()
+
+    async def _until_whole(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(WHOLE_WITHIN_S):
+                while not (self._collected.whole or self.task.done()):
+                    self._moved.clear()
+                    await self._moved.wait()
+
+    async def _stop(self) -> None:
+        self.task.cancel()
+        await asyncio.gather(self.task, return_exceptions=True)
+
+    async def _follow(self) -> None:
+        try:
+            async with aclosing(self._reader.follow(self._hint.first_offset, self._collected)) as growing:
+                async for _ in growing:
+                    size_bytes = self._collected.spool.size_bytes
+                    if size_bytes >= SINGLE_PUT_BYTES:
+                        self.upload.grown(size_bytes)
+                    crash_point("agent.preparing")
+                    self._moved.set()
+                    if self._collected.ended or self._collected.whole:
+                        return
+        except (KafkaError, OSError) as error:
+            log.info("media_not_prepared", media_id=self._hint.media_id, error=type(error).__name__)
+        finally:
+            self._moved.set()
+
+
+class MediaAhead:
+    """All that is prepared in this process."""
+
+    def __init__(self, settings: Settings, reader: SegmentReader, store: ObjectStore) -> None:
+        self._max_bytes = settings.media_max_size_mb * 1024 * 1024
+        self._deadline_s = settings.media_deadline_s
+        self._reader = reader
+        self._store = store
+        self._under_way: dict[str, MediumAhead] = {}
+
+    async def prepare(self, request: Request) -> None:
+        """Begins, and returns. A hint too many is passed over."""
+        hint = request.data
+        assert isinstance(hint, PrepareMedia)
+        if (
+            hint.media_id in self._under_way
+            or len(self._under_way) >= AT_ONCE
+            or now_ms() - hint.begun_at_ms > TOO_OLD_MS
+        ):
+            return
+        deadline = time.monotonic() + self._deadline_s
+        medium = MediumAhead(hint, self._reader, self._store, max_bytes=self._max_bytes, deadline=deadline)
+        self._under_way[hint.media_id] = medium
+        medium.task.add_done_callback(lambda _: self._ended(hint.media_id, medium))
+
+    def take(self, media_id: str) -> MediumAhead | None:
+        """What is prepared of a medium that was claimed."""
+        return self._under_way.pop(media_id, None)
+
+    async def close(self) -> None:
+        under_way, self._under_way = list(self._under_way.values()), {}
+        aborts = [abort for medium in under_way if (abort := medium.give_up()) is not None]
+        await asyncio.gather(*(medium.task for medium in under_way), *aborts, return_exceptions=True)
+
+    def _ended(self, media_id: str, medium: MediumAhead) -> None:
+        """Nothing came any more, or too much, and nobody has claimed it."""
+        if self._under_way.get(media_id) is medium:
+            del self._under_way[media_id]
+            medium.give_up()
