@@ -57,10 +57,9 @@ class Multipart:
             self._sends.append(asyncio.ensure_future(self._send(self._created, number, self._next, end)))
             self._next = end
 
-    def whole(self, size_bytes: int) -> None:
-        """All bytes of the file may be read, and these are all."""
+    def ends_at(self, size_bytes: int) -> None:
+        """So long the file will be."""
         self._parts.size_bytes = size_bytes
-        self.grown(size_bytes)
 
     async def complete(self) -> None:
         """Makes the object where there is none. Raises the first error of botocore; then it has been aborted."""

@@ -276,7 +276,8 @@ class ObjectStore:
                 await self._put_whole(described, parts, upload)
             else:
                 sending = begun or Multipart(self._calls, described, parts, deadline)
-                sending.whole(upload.size_bytes)
+                sending.ends_at(upload.size_bytes)
+                sending.grown(upload.size_bytes)
                 await sending.complete()
         except ClientError as error:
             taken = status_of(error) == 412

@@ -53,16 +53,24 @@ class MediumAhead:
         )
         self._collected = SegmentCollector(hint.media_id, unknown)
         self._moved = asyncio.Event()
+        self._size_bytes: int | None = None
         self.upload = store.begin_growing(
             hint.key, self._collected.spool, hint.content_type, deadline=deadline
         )
         self.task = asyncio.create_task(self._follow(), name=f"prepare-{hint.media_id}")
 
+    def ends_at(self, size_bytes: int) -> None:
+        """So long the medium will be: its last part need not wait for the claim."""
+        self._size_bytes = size_bytes
+        if size_bytes >= SINGLE_PUT_BYTES:
+            self.upload.ends_at(size_bytes)
+            self._send()
+
     async def whole(self, segments: SegmentRange) -> Spooled | None:
         """All of the medium, whose last part is on its way then, or None: then the log must be read, and nothing of this
         stays. To be asked once. Whoever gets it closes it, and gives the upload up or completes it."""
         try:
-            if (segments.partition, segments.first_offset) == (self._hint.partition, self._hint.first_offset):
+            if self._hinted(segments):
                 self._collected.known(segments)
                 await self._until_whole()
             await self._stop()
@@ -72,8 +80,7 @@ class MediumAhead:
         if not self._collected.whole:
             self.give_up()
             return None
-        if segments.size_bytes >= SINGLE_PUT_BYTES:
-            self.upload.whole(segments.size_bytes)
+        self.ends_at(segments.size_bytes)
         return self._collected.result()
 
     def give_up(self) -> asyncio.Future[None] | None:
@@ -81,6 +88,16 @@ class MediumAhead:
         self.task.cancel()
         self._collected.spool.close()
         return self.upload.give_up()
+
+    def _hinted(self, segments: SegmentRange) -> bool:
+        hint = self._hint
+        return (segments.partition, segments.first_offset) == (hint.partition, hint.first_offset) and (
+            self._size_bytes in (None, segments.size_bytes)
+        )
+
+    def _send(self) -> None:
+        if self._collected.spool.size_bytes >= SINGLE_PUT_BYTES:
+            self.upload.grown(self._collected.spool.size_bytes)
 
     async def _until_whole(self) -> None:
         with suppress(TimeoutError):
@@ -97,9 +114,7 @@ class MediumAhead:
         try:
             async with aclosing(self._reader.follow(self._hint.first_offset, self._collected)) as growing:
                 async for _ in growing:
-                    size_bytes = self._collected.spool.size_bytes
-                    if size_bytes >= SINGLE_PUT_BYTES:
-                        self.upload.grown(size_bytes)
+                    self._send()
                     crash_point("agent.preparing")
                     self._moved.set()
                     if self._collected.ended or self._collected.whole:
@@ -124,16 +139,18 @@ class MediaAhead:
         """Begins, and returns. A hint too many is passed over."""
         hint = request.data
         assert isinstance(hint, PrepareMedia)
-        if (
-            hint.media_id in self._under_way
-            or len(self._under_way) >= AT_ONCE
-            or now_ms() - hint.begun_at_ms > TOO_OLD_MS
-        ):
-            return
+        medium = self._under_way.get(hint.media_id) or self._begin(hint)
+        if medium is not None and hint.size_bytes is not None:
+            medium.ends_at(hint.size_bytes)
+
+    def _begin(self, hint: PrepareMedia) -> MediumAhead | None:
+        if len(self._under_way) >= AT_ONCE or now_ms() - hint.begun_at_ms > TOO_OLD_MS:
+            return None
         deadline = time.monotonic() + self._deadline_s
         medium = MediumAhead(hint, self._reader, self._store, max_bytes=self._max_bytes, deadline=deadline)
         self._under_way[hint.media_id] = medium
         medium.task.add_done_callback(lambda _: self._ended(hint.media_id, medium))
+        return medium
 
     def take(self, media_id: str) -> MediumAhead | None:
         """What is prepared of a medium that was claimed."""

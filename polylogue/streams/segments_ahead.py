@@ -26,6 +26,10 @@ ON_THE_LOOP_BYTES = 1024 * 1024  # hashed within a millisecond
 _log = get_logger(__name__)
 
 
+Announce = Callable[[SegmentSeries, bytes, int | None], None]
+"""Is told of a medium that has become large: its series, its first bytes, and its size as soon as that is known."""
+
+
 class Held:
     """What all media of a runner hold in memory of segments that are not written yet."""
 
@@ -40,15 +44,13 @@ class Held:
 class Begun:
     """The segments of one medium, as far as it has come."""
 
-    def __init__(
-        self, series: SegmentSeries, held: Held, announce: Callable[[SegmentSeries, bytes], None]
-    ) -> None:
+    def __init__(self, series: SegmentSeries, held: Held, announce: Announce) -> None:
         self.media_id = series.media_id
         self.size_bytes = 0  # of whole segments; what comes after them is not here
         self._series = series
         self._held = held
-        self._announce: Callable[[SegmentSeries, bytes], None] | None = announce
-        self._acknowledged = 0
+        self._announce = announce
+        self._acknowledged = 0  # segments
         self._hash = hashlib.sha256()
         self._head = b""
         self._waiting: deque[bytes] = deque()
@@ -91,6 +93,8 @@ class Begun:
 
     async def finish(self, medium: MediaBytes) -> SegmentRange:
         """Writes the rest of the medium that this is the start of."""
+        if self._announced:
+            self._announce(self._series, self._head, len(medium.data))
         try:
             if self._writing is not None:
                 await self._writing
@@ -108,6 +112,10 @@ class Begun:
         self._break_off()
         if self._writing is not None:
             self._writing.cancel()
+
+    @property
+    def _announced(self) -> bool:
+        return self._acknowledged >= ANNOUNCED_SEGMENTS
 
     def _break_off(self) -> None:
         self._broken = True
@@ -127,10 +135,10 @@ class Begun:
                 await self._series.write(len(segments), segments.__getitem__)
                 self._written(len(segments))
                 self._room.set()
+                announced = self._announced
                 self._acknowledged += len(segments)
-                if self._announce is not None and self._acknowledged >= ANNOUNCED_SEGMENTS:
-                    self._announce(self._series, self._head)
-                    self._announce = None
+                if self._announced and not announced:
+                    self._announce(self._series, self._head, None)
         except BaseException:
             self._break_off()
             raise
@@ -145,11 +153,10 @@ class SegmentsAhead:
         held: Held,
         *,
         wanted: Callable[[], bool],
-        announce: Callable[[SegmentSeries, bytes], None],
+        announce: Announce,
         max_bytes: int,
     ) -> None:
-        """`series` makes one under an id that no medium has had; `wanted` says whether another medium may come;
-        `announce` is told of one that has become large, with its first bytes."""
+        """`series` makes one under an id that no medium has had; `wanted` says whether another medium may come."""
         self._series = series
         self._held = held
         self._wanted = wanted

@@ -92,7 +92,7 @@ async def ahead(store: ObjectStore, log: Log):
     await opened.close()
 
 
-def hint(media_id: str = "m1", age_ms: int = 0) -> Request:
+def hint(media_id: str = "m1", age_ms: int = 0, size_bytes: int | None = None) -> Request:
     data = PrepareMedia(
         media_id=media_id,
         key=KEY,
@@ -100,6 +100,7 @@ def hint(media_id: str = "m1", age_ms: int = 0) -> Request:
         partition=2,
         first_offset=FIRST_OFFSET,
         begun_at_ms=now_ms() - age_ms,
+        size_bytes=size_bytes,
     )
     return Request(request_id=f"{media_id}.prepare", data=data)
 
@@ -134,6 +135,33 @@ async def test_parts_are_sent_before_the_claim_and_the_rest_with_it(
         assert await store.put(KEY, upload, deadline=time.monotonic() + 10, begun=medium.upload) == Stored()
     assert s3.objects[PATH][0] == DATA
     assert (s3.seen.count("create"), s3.seen.count("part"), s3.uploads) == (1, 2, {})
+
+
+async def test_when_its_size_is_known_the_last_part_does_not_wait_for_the_claim(
+    ahead: MediaAhead, s3: FakeS3, log: Log
+) -> None:
+    await ahead.prepare(hint())
+    await ahead.prepare(hint(size_bytes=len(DATA)))
+    log.brings(*range(len(PIECES)))
+    await until(s3, parts=2)
+    medium = ahead.take("m1")
+    assert medium is not None
+    spooled = await medium.whole(SEGMENTS)
+    assert spooled is not None
+    spooled.spool.close()
+    await medium.upload.abort()
+
+
+async def test_a_claim_of_another_size_than_was_told_is_read_from_the_log(
+    ahead: MediaAhead, s3: FakeS3, log: Log
+) -> None:
+    await ahead.prepare(hint(size_bytes=len(DATA) - 1))
+    log.brings(*range(len(PIECES)))
+    await until(s3, parts=2)
+    medium = ahead.take("m1")
+    assert medium is not None
+    assert await medium.whole(SEGMENTS) is None
+    await until_nothing_is_left(s3)
 
 
 @pytest.mark.parametrize("end", [KafkaConnectionError(), TimeoutError()])

@@ -32,12 +32,14 @@ class Answer:
     def __init__(self, *, max_bytes: int = 10_000, wanted: Callable[[], bool] = lambda: True) -> None:
         self.outbox = MediaOutbox(Settings(_env_file=None))
         ids = itertools.count(1)
-        self.announced: list[tuple[str, int, bytes]] = []
+        self.announced: list[tuple[str, int, bytes, int | None]] = []
         self.ahead = SegmentsAhead(
             lambda: self.outbox.series(f"m{next(ids)}"),
             self.outbox.ahead,
             wanted=wanted,
-            announce=lambda series, head: self.announced.append((series.media_id, series.first_offset, head)),
+            announce=lambda series, head, size_bytes: self.announced.append(
+                (series.media_id, series.first_offset, head, size_bytes)
+            ),
             max_bytes=max_bytes,
         )
 
@@ -118,7 +120,7 @@ async def test_a_picture_that_is_repeated_is_written_once() -> None:
         await answer.close()
 
 
-async def test_a_medium_of_several_segments_is_announced_once_with_the_place_of_its_first(
+async def test_a_medium_of_several_segments_is_announced_and_once_more_when_its_size_is_known(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(segments_ahead, "HEAD_BYTES", 8)
@@ -130,7 +132,8 @@ async def test_a_medium_of_several_segments_is_announced_once_with_the_place_of_
         await answer.arrives(DATA)
         found = await answer.ends(DATA)
         assert found is not None
-        assert answer.announced == [("m2", found[1].first_offset, DATA[:8])]
+        where = ("m2", found[1].first_offset, DATA[:8])
+        assert answer.announced == [(*where, None), (*where, len(DATA))]
         await answer.close()
 
 
