@@ -1,4 +1,4 @@
-"""How long the broker holds a follower's fetches: the longer, the longer a transaction takes, so that batches fit the machine."""
+"""How long the broker holds a follower's fetches: not at all at rest, and for a moment while events come."""
 
 from __future__ import annotations
 
@@ -8,16 +8,14 @@ from aiokafka import AIOKafkaConsumer
 
 
 class BatchPace:
-    """Fetches that end with their first record while little comes or Postgres is fast; held ones while it is busy.
+    """The first event after a pause ends its fetch; those behind it are gathered.
 
-    What a transaction costs is mostly itself, and the states of the conversations it touches. A busy follower that takes
-    what is there each time makes many small ones, all followers together as many as the machine can bear, and each
-    of them is late. One that gathers for twice as long as its last transaction took makes fewer.
+    What a transaction costs is mostly itself, and the states of the conversations it touches. Followers that took what
+    was there each time made as many of them as the machine could bear: with one model that sends 50 pieces of text a
+    second, all processes and servers together took 1.4 cores, and with fetches held for 50 ms 0.77.
     """
 
-    # The next fetch begins with the transaction, so that half of the time is left in which others may write.
-    TIMES = 2
-    LONGEST_HOLD_MS = 75  # below the follower's poll, which would come back without records
+    HOLD_MS = 75  # below the follower's poll, which would come back without records
     HELD_BYTES = 256 * 1024  # some hundreds of records: who has so many before it need not gather any
 
     def __init__(self, consumer: AIOKafkaConsumer, wait_ms: int) -> None:
@@ -26,13 +24,7 @@ class BatchPace:
         self._fetcher: Any = consumer._fetcher  # noqa: SLF001
         self._wait_ms = wait_ms
 
-    def saw(self, records: int, took_s: float) -> None:
-        """After every poll: how many there were, and how long their transaction took."""
-        if records:
-            self._fetcher._fetch_min_bytes = self.HELD_BYTES  # noqa: SLF001
-            self._fetcher._fetch_max_wait_ms = min(  # noqa: SLF001
-                self.LONGEST_HOLD_MS, round(self.TIMES * took_s * 1000)
-            )
-        else:
-            self._fetcher._fetch_min_bytes = 1  # noqa: SLF001
-            self._fetcher._fetch_max_wait_ms = self._wait_ms  # noqa: SLF001
+    def saw(self, records: int) -> None:
+        """After every poll: how many there were."""
+        self._fetcher._fetch_min_bytes = self.HELD_BYTES if records else 1  # noqa: SLF001
+        self._fetcher._fetch_max_wait_ms = self.HOLD_MS if records else self._wait_ms  # noqa: SLF001

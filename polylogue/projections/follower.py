@@ -124,14 +124,13 @@ class Follower(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
             return
         if batches:
             self._kafka.over()
-        begun = time.monotonic()
+        if self._pace is not None:
+            self._pace.saw(len(batches))
         if not await self._tables.write_together(batches):
             for place, records in batches.items():
                 refusal = await self._tables.write(place, records)
                 if refusal is not None:
                     await self._refuse(consumer, place, refusal)
-        if self._pace is not None:
-            self._pace.saw(len(batches), time.monotonic() - begun)
         for place in self._owned.places - batches.keys():
             await self._pass_markers(consumer, place)
         if time.monotonic() >= self._next_report:
