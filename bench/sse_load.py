@@ -2,8 +2,7 @@
 
 A process of its own: `python -m bench.sse_load --port P --connections N --paths FILE …` prints one JSON line. An event's
 text holds the time at which it was sent as `at=<ns> ` and its number as `n=<number> `; both are read of the last event
-of every read, and frames are counted by their ends, so that nothing is parsed of the others. What was read is looked at
-when nothing more is there to be read: within a burst a reader would otherwise wait for the looking at those before it.
+of every read, and frames are counted by their ends, so that nothing is parsed of the others.
 """
 
 from __future__ import annotations
@@ -22,7 +21,6 @@ from typing import Any
 
 READ_BYTES = 256 * 1024
 AT_ONCE = 200  # connections on their way
-UNSEEN_BYTES = 4 * 1024 * 1024  # that may wait to be looked at
 _STAMP = re.compile(rb"at=(\d+) n=(\d+) ")
 _ID = re.compile(rb"\nid: ([0-9a-zA-Z_.-]+)\n")
 
@@ -58,9 +56,6 @@ class Load:
         self.latencies_ns: list[int] = []
         self.answered = 0
         self._buffer = bytearray(READ_BYTES)
-        self._view = memoryview(self._buffer)
-        self._unseen: list[tuple[Reader, bytes, int]] = []
-        self._unseen_bytes = 0
 
     def connect(self, reader: Reader) -> None:
         opened = socket.socket()
@@ -83,21 +78,12 @@ class Load:
         reader.socket = None
 
     def turn(self, wait_s: float) -> None:
-        """Reads what is there, and looks at what was read before where nothing is."""
-        ready = self._poll.poll(0 if self._unseen else wait_s)
-        for descriptor, what in ready:
+        for descriptor, what in self._poll.poll(wait_s):
             reader = self._by_descriptor[descriptor]
             if what & select.EPOLLOUT:
                 self._ask(reader)
             else:
                 self._read(reader)
-        if not ready or self._unseen_bytes >= UNSEEN_BYTES:
-            self.look()
-
-    def look(self) -> None:
-        unseen, self._unseen, self._unseen_bytes = self._unseen, [], 0
-        for reader, data, now in unseen:
-            self._look(reader, data, now)
 
     def connect_all(self, readers: Sequence[Reader], *, at_once: int = AT_ONCE) -> None:
         """Returns when every one has been answered."""
@@ -124,18 +110,14 @@ class Load:
             return
         if size == 0:
             raise OSError(f"the server closed connection {reader.number}: {reader.tail[:200]!r}")
-        self._unseen.append((reader, bytes(self._view[:size]), time.time_ns()))
-        self._unseen_bytes += size
-        if reader.slow:
-            self.look()
-
-    def _look(self, reader: Reader, data: bytes, now: int) -> None:
-        self.bytes += len(data)
+        data = bytes(memoryview(self._buffer)[:size])
+        now = time.time_ns()
+        self.bytes += size
         if data.startswith(b"HTTP/1.1 "):
             if not data.startswith(b"HTTP/1.1 200"):
                 raise OSError(f"the server refused: {data[:300]!r}")
             self.answered += 1
-            if reader.slow and reader.socket is not None:
+            if reader.slow:
                 self._poll.unregister(reader.socket.fileno())
                 return
         if self._exact:
@@ -170,12 +152,10 @@ class Load:
 
 def measure(load: Load, seconds: float, pid: int) -> dict[str, Any]:
     """One window: what came, and what it cost the server and this process."""
-    load.look()
     load.deliveries, load.bytes, load.latencies_ns = 0, 0, []
     server, mine, begun = cpu_s(pid), time.process_time(), time.monotonic()
     while (left := seconds - (time.monotonic() - begun)) > 0:
         load.turn(min(left, 0.5))
-    load.look()
     spent = time.monotonic() - begun
     ordered = sorted(load.latencies_ns) or [0]
     return {
@@ -194,7 +174,6 @@ def storm(load: Load, pid: int) -> dict[str, Any]:
 
     The server's CPU is of all that it does meanwhile: it lets go of those who dropped, and delivers to those who are back.
     """
-    load.look()
     newest = max(reader.last for reader in load.readers)
     server = cpu_s(pid)
     for reader in load.readers:
