@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
-
-import psutil
 
 from bench.figure import RUNS, Figure, Series, Table
+from bench.parts import parts_of
 from bench.processes import System, data_directory, system
 from polylogue.client import PolylogueClient
-from polylogue.infra.local.stack import LocalStack
 from polylogue.schemas.frames import CompleteFrame
 
 TURNS = 20
@@ -18,7 +15,6 @@ MODELS = ("sim/text", "sim/painter", "sim/mixed")
 SETTLE_S = 5.0  # for what starting has left to be freed
 BETWEEN_S = 1.0
 MIB = 1024 * 1024
-PARTS = ("api", "runner", "media-agent", "projector", "simulator")
 
 
 async def run(quick: bool) -> list[Series]:
@@ -38,7 +34,7 @@ async def run(quick: bool) -> list[Series]:
 async def _weigh(table: Table, running: System, when: str, *, quick: bool) -> None:
     await asyncio.sleep(0 if quick else SETTLE_S)
     for _ in range(1 if quick else RUNS):
-        found = await asyncio.to_thread(_resident, running.pid, running.data_dir)
+        found = await asyncio.to_thread(_resident, running)
         for name, (resident, shared_out) in sorted(found.items()):
             table.add(f"{when}: {name}", "MiB RSS", resident / MIB)
             if name == "postgres":
@@ -48,25 +44,11 @@ async def _weigh(table: Table, running: System, when: str, *, quick: bool) -> No
         await asyncio.sleep(0 if quick else BETWEEN_S)
 
 
-def _resident(pid: int, data_dir: Path) -> dict[str, tuple[float, float]]:
-    """RSS and PSS by part; what a part has started is counted with it."""
-    parts = {"run": psutil.Process(pid)}
-    for service in LocalStack(data_dir).status():
-        assert service.pid is not None
-        parts[service.name] = psutil.Process(service.pid)
-    servers = {process.pid for process in parts.values()}
-    for child in parts["run"].children():
-        if child.pid not in servers:
-            words = child.cmdline()
-            parts[next(part for part in PARTS if part in words)] = child
-    counted = {process.pid for process in parts.values()}
+def _resident(running: System) -> dict[str, tuple[float, float]]:
+    """RSS and PSS by part."""
     sums: dict[str, tuple[float, float]] = {}
-    for name, process in parts.items():
-        # Everything is below `run`, which alone is counted without what it has started.
-        below = [] if name == "run" else process.children(recursive=True)
-        held = [
-            one.memory_full_info() for one in (process, *below) if one is process or one.pid not in counted
-        ]
+    for name, family in parts_of(running).items():
+        held = [one.memory_full_info() for one in family]
         sums[name] = (sum(one.rss for one in held), sum(one.pss for one in held))
     return sums
 
