@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from polylogue.cli.problems import Problem
+from polylogue.cli.servers_here import settings_here
 
 if TYPE_CHECKING:
     from polylogue.infra.settings import Settings
@@ -35,10 +36,9 @@ def list_letters(
     as_json: _Json = False,
 ) -> None:
     """Count the letters by topic and reason, and name each."""
-    from polylogue.infra.settings import load_settings
     from polylogue.streams.dead_letter_log import FINAL
 
-    found = asyncio.run(letters(load_settings(), topic)).values()
+    found = asyncio.run(letters(settings_here(), topic)).values()
     shown = sorted(
         (one for one in found if decided or one.state not in FINAL), key=lambda one: one.buried_at_ms
     )
@@ -62,9 +62,7 @@ def show(
     as_json: _Json = False,
 ) -> None:
     """Show one letter: why it lies here, where it came from, what was decided."""
-    from polylogue.infra.settings import load_settings
-
-    settings = load_settings()
+    settings = settings_here()
     letter = asyncio.run(one_letter(settings, _parsed(position)))
     if letter is None:
         raise Problem(f"There is no dead letter {position}; `polylogue dlq list --decided` names all.")
@@ -151,12 +149,11 @@ def _decide(
     every: bool,
     as_json: bool,
 ) -> None:
-    from polylogue.infra.settings import load_settings
     from polylogue.streams.dead_letter_log import FINAL
 
     if bool(positions) == every:
         raise Problem("Name positions as `polylogue dlq list` prints them, or all of them with --all.")
-    settings = load_settings()
+    settings = settings_here()
     wanted = [_parsed(text) for text in positions or ()]
 
     async def run() -> dict[Position, str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from polylogue.cli.problems import Problem, postgres_away
+from polylogue.cli.servers_here import settings_here
 
 if TYPE_CHECKING:
     from polylogue.infra.settings import Settings
@@ -53,9 +54,7 @@ def _carry_out(work: Callable[[Settings], None]) -> str:
     from alembic.util import CommandError
     from sqlalchemy.exc import OperationalError
 
-    from polylogue.infra.settings import load_settings
-
-    settings = load_settings()
+    settings = settings_here()
     settings.require("database_url")
     try:
         work(settings)

@@ -9,6 +9,7 @@ import typer
 
 from polylogue.cli.asyncapi import asyncapi
 from polylogue.cli.problems import Problem
+from polylogue.cli.servers_here import settings_here
 
 app = typer.Typer(
     no_args_is_help=True, help="Make the topics, check them against the catalogue, describe them."
@@ -25,11 +26,10 @@ def apply(
     replication_factor: Annotated[int, typer.Option(help="Copies of each partition.", min=1)] = 1,
 ) -> None:
     """Create what is missing, and set what may be changed."""
-    from polylogue.infra.settings import load_settings
     from polylogue.infra.topic_admin import apply_topics
 
     changes = asyncio.run(
-        apply_topics(load_settings(), partitions=partitions, replication_factor=replication_factor)
+        apply_topics(settings_here(), partitions=partitions, replication_factor=replication_factor)
     )
     for change in changes or ["Nothing to change: the topics are as the catalogue says."]:
         print(change)
@@ -38,10 +38,9 @@ def apply(
 @app.command()
 def check() -> None:
     """Compare the topics with the catalogue; exit code 1 if they differ."""
-    from polylogue.infra.settings import load_settings
     from polylogue.infra.topic_admin import check_topics
 
-    findings = asyncio.run(check_topics(load_settings()))
+    findings = asyncio.run(check_topics(settings_here()))
     if findings:
         raise Problem("\n".join(findings), exit_code=1)
     print("The topics are as the catalogue says.")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from polylogue.cli.problems import Problem, postgres_away
+from polylogue.cli.servers_here import settings_here
 
 if TYPE_CHECKING:
     from polylogue.infra.settings import Settings
@@ -32,10 +33,9 @@ def carry_out(work: Callable[[Settings], Coroutine[Any, Any, T]], *, refused: in
     import psycopg
     from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 
-    from polylogue.infra.settings import load_settings
     from polylogue.projections.operations import REFUSALS
 
-    settings = load_settings()
+    settings = settings_here()
     settings.require("kafka_bootstrap_servers", "database_url")
     try:
         return asyncio.run(work(settings))

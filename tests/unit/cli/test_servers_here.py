@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from polylogue.cli import media_audit
 from polylogue.cli.main import app
-from polylogue.cli.problems import Problem
+from polylogue.cli.problems import Problem, sentence
 from polylogue.cli.servers_here import not_named, settings_here
 from polylogue.infra.local.stack import Endpoints, LocalStack
 from polylogue.infra.settings import load_settings
@@ -87,3 +87,26 @@ def test_where_postgresql_is_away_a_retry_says_so_in_one_sentence() -> None:
     done = CliRunner().invoke(app, ["media", "retry", "--failed-since", "2h"])
     assert isinstance(done.exception, Problem)
     assert str(done.exception).startswith("PostgreSQL does not answer (")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "dlq list",
+        "dlq show commands/0/1",
+        "dlq drop --all",
+        "topics apply",
+        "topics check",
+        "tables upgrade",
+        "projections list",
+        "usage tail",
+    ],
+)
+def test_a_command_asks_the_server_of_run_and_says_in_one_sentence_that_it_is_away(command: str) -> None:
+    done = CliRunner().invoke(app, command.split())
+    assert done.exception is not None
+    told = sentence(done.exception)
+    assert told is not None
+    assert told.splitlines() == [told]
+    assert told.startswith(("Kafka does not answer (", "PostgreSQL does not answer ("))
+    assert "127.0.0.1" in told
