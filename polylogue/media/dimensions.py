@@ -1,4 +1,4 @@
-"""Width and height of pictures and the length of a WAV, read from their headers without decoding anything.
+"""Width and height of pictures, read from their headers without decoding anything.
 
 These are what the file says of itself; a decoder has the last word. Whatever does not fit is None, never an exception.
 """
@@ -79,20 +79,3 @@ def _avif(head: bytes) -> tuple[int, int] | None:
         sizes.append((width, height))
         at = head.find(b"ispe", at + 4)
     return max(sizes, key=lambda size: size[0] * size[1], default=None)
-
-
-def wav_duration_ms(head: bytes, size_bytes: int) -> int | None:
-    """The length of a WAV of `size_bytes`; a data chunk that claims more than the file has (or nothing, as streams
-    do) counts as reaching to its end."""
-    at, bytes_per_second = 12, 0
-    while at + 8 <= len(head):
-        name, length = struct.unpack_from("<4sI", head, at)
-        at += 8
-        if name == b"fmt " and at + 12 <= len(head):
-            bytes_per_second = struct.unpack_from("<I", head, at + 8)[0]
-        elif name == b"data":
-            rest = max(0, size_bytes - at)
-            length = rest if length == 0 else min(length, rest)
-            return length * 1000 // bytes_per_second if bytes_per_second else None
-        at += length + length % 2
-    return None
