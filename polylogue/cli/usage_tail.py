@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from polylogue.cli.media_retry import seconds
+from polylogue.cli.problems import Problem
 from polylogue.cli.servers_here import settings_here
 
 if TYPE_CHECKING:
-    from aiokafka import AIOKafkaConsumer, ConsumerRecord
+    from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
     from polylogue.infra.settings import Settings
     from polylogue.schemas.envelope import UsageEvent
@@ -54,32 +55,30 @@ async def _show(settings: Settings, since_s: float, *, follow: bool, as_json: bo
 async def records(
     settings: Settings, since_s: float, *, follow: bool
 ) -> AsyncGenerator[ConsumerRecord[bytes, bytes]]:
-    """Those from so many seconds ago on, in the order of each partition. Raises KafkaError."""
-    from polylogue.infra.kafka import manual_consumer
+    """Those from so many seconds ago on, in the order of each partition. Raises Problem, KafkaError."""
+    from polylogue.infra.kafka import manual_consumer, started
+    from polylogue.streams.usage_log import UsageTopicMissingError, usage_partitions
 
-    consumer = manual_consumer(settings)
     try:
-        await consumer.start()
-        ends = await _begin(settings, consumer, since_s)
+        places = await usage_partitions(settings)
+    except UsageTopicMissingError as error:
+        raise Problem(str(error)) from None
+    async with started(manual_consumer(settings)) as consumer:
+        ends = await _begin(consumer, places, since_s)
         while follow or any([await consumer.position(place) < end for place, end in ends.items()]):
             for batch in (await consumer.getmany(timeout_ms=POLL_MS)).values():
                 for record in batch:
                     yield record
-    finally:
-        await consumer.stop()
 
 
-async def _begin(settings: Settings, consumer: AIOKafkaConsumer, since_s: float) -> dict[object, int]:
+async def _begin(
+    consumer: AIOKafkaConsumer, places: list[TopicPartition], since_s: float
+) -> dict[TopicPartition, int]:
     """Sets every partition to its place; returns the ends as they are now."""
-    from aiokafka import TopicPartition
-
-    from polylogue.infra.topics import MEDIA_USAGE, topic_name
     from polylogue.schemas.clock import now_ms
 
-    topic = topic_name(settings, MEDIA_USAGE)
-    places = [TopicPartition(topic, number) for number in range(MEDIA_USAGE.partitions)]
     consumer.assign(places)
-    ends: dict[object, int] = await consumer.end_offsets(places)
+    ends: dict[TopicPartition, int] = await consumer.end_offsets(places)
     since_ms = now_ms() - int(since_s * 1000)
     starts = await consumer.offsets_for_times(dict.fromkeys(places, since_ms)) if since_s else {}
     for place in places:

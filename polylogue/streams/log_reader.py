@@ -7,22 +7,10 @@ from collections.abc import AsyncGenerator
 from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.errors import OffsetOutOfRangeError
 
-from polylogue.infra.kafka import manual_consumer
+from polylogue.infra.kafka import manual_consumer, started
 from polylogue.infra.settings import Settings
 
 POLL_MS = 200
-
-
-async def end_offset(settings: Settings, topic: str, partition: int) -> int:
-    """The offset that the next record of the partition will have."""
-    place = TopicPartition(topic, partition)
-    consumer = manual_consumer(settings)
-    await consumer.start()
-    try:
-        consumer.assign([place])
-        return int((await consumer.end_offsets([place]))[place])
-    finally:
-        await consumer.stop()
 
 
 async def read_to_end(
@@ -32,9 +20,7 @@ async def read_to_end(
     as it is now. An offset below retention begins at the first record there is.
     """
     place = TopicPartition(topic, partition)
-    consumer = manual_consumer(settings)
-    await consumer.start()
-    try:
+    async with started(manual_consumer(settings)) as consumer:
         consumer.assign([place])
         end = (await consumer.end_offsets([place]))[place]
         start = (await consumer.beginning_offsets([place]))[place]
@@ -56,5 +42,3 @@ async def read_to_end(
                 if record.offset < end:
                     yield record
             start = await consumer.position(place)
-    finally:
-        await consumer.stop()

@@ -82,8 +82,8 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         )
         app.agent(source, name=topic, concurrency=1, isolated_partitions=True)(media_agent)
         lag = GroupLag(settings, group=group_id(settings), topic=topic)
-        await lag.start()
         stack.push_async_callback(lag.stop)
+        await lag.start()
         await starting
         await _run(app, acknowledger, lag, stillness, stop, settings)
 

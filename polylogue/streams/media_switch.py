@@ -9,7 +9,7 @@ from contextlib import suppress
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from polylogue.infra.kafka import idempotent_producer, manual_consumer
+from polylogue.infra.kafka import idempotent_producer, manual_consumer, started
 from polylogue.infra.logs import get_logger
 from polylogue.infra.settings import Settings
 from polylogue.infra.topics import CONTROLS, topic_name
@@ -50,14 +50,11 @@ class MediaSwitch:
 
     async def _follow(self) -> None:
         while True:
-            consumer = manual_consumer(self._settings, fetch_max_wait_ms=POLL_MS)
             try:
-                await consumer.start()
-                await self._read(consumer)
+                async with started(manual_consumer(self._settings, fetch_max_wait_ms=POLL_MS)) as consumer:
+                    await self._read(consumer)
             except (KafkaError, TimeoutError) as error:
                 _log.warning("media_switch_unreadable", error=type(error).__name__)
-            finally:
-                await consumer.stop()
             await asyncio.sleep(AWAY_PAUSE_S)
 
     async def _read(self, consumer: AIOKafkaConsumer) -> None:
@@ -103,13 +100,9 @@ async def latest_control(settings: Settings) -> Control | None:
 
 async def write_control(settings: Settings, data: MediaPaused | MediaResumed) -> None:
     """Returns when it is in the log. Raises KafkaError or TimeoutError."""
-    producer = idempotent_producer(settings)
-    await producer.start()
-    try:
+    async with started(idempotent_producer(settings)) as producer:
         control = Control(control_id=uuid.uuid4().hex, issued_at=rfc3339(), data=data)
         async with asyncio.timeout(SEND_TIMEOUT_S):
             await producer.send_and_wait(
                 topic_name(settings, CONTROLS), control_codec.encode(control), key=b"media", partition=0
             )
-    finally:
-        await producer.stop()

@@ -15,7 +15,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError
 
-from polylogue.infra.kafka import client_options, manual_consumer
+from polylogue.infra.kafka import client_options, manual_consumer, partitions_of
 from polylogue.infra.log_dirs import partition_bytes
 from polylogue.infra.settings import Settings
 from polylogue.infra.topics import MEDIA_REQUESTS, MEDIA_SEGMENTS, topic_name
@@ -104,7 +104,7 @@ class SegmentBacklog:
                     offset = min(segments.first_offset, needed.get(segments.partition, segments.first_offset))
                     needed[segments.partition] = offset
         since_ms = min(record.timestamp for record in first) - WRITTEN_BEFORE_MS
-        places = [TopicPartition(self._segments, number) for number in range(MEDIA_SEGMENTS.partitions)]
+        places = await partitions_of(admin, self._segments)
         found = await consumer.offsets_for_times(dict.fromkeys(places, since_ms))
         spans = await self._spans(admin, consumer, places)
         waiting = {}
@@ -135,7 +135,7 @@ class SegmentBacklog:
         self, admin: AIOKafkaAdminClient, consumer: AIOKafkaConsumer
     ) -> list[ConsumerRecord[bytes, bytes]]:
         """The oldest unacknowledged record of each partition of `media-requests` that has one."""
-        places = [TopicPartition(self._requests, number) for number in range(MEDIA_REQUESTS.partitions)]
+        places = await partitions_of(admin, self._requests)
         begins, ends = await consumer.beginning_offsets(places), await consumer.end_offsets(places)
         stored = await admin.list_consumer_group_offsets(self._group, partitions=places)
         starts = {

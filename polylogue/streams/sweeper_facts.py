@@ -8,9 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from aiokafka import TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
 
-from polylogue.infra.kafka import client_options, manual_consumer
+from polylogue.infra.kafka import admin_client, manual_consumer, started
 from polylogue.infra.settings import Settings
 from polylogue.infra.topics import COMMANDS, CONVERSATION_EVENTS, MEDIA_SEGMENTS, topic_name
 from polylogue.schemas.claims import MediaClaim
@@ -128,13 +127,9 @@ async def find_claims(
 
 async def partition_count(settings: Settings, topic: str) -> int:
     """Raises KafkaError."""
-    admin = AIOKafkaAdminClient(**client_options(settings))
-    await admin.start()
-    try:
+    async with admin_client(settings) as admin:
         (described,) = await admin.describe_topics([topic])
         return len(described["partitions"])
-    finally:
-        await admin.close()
 
 
 async def kept_bytes(settings: Settings, claims: Iterable[MediaClaim]) -> frozenset[str]:
@@ -144,12 +139,8 @@ async def kept_bytes(settings: Settings, claims: Iterable[MediaClaim]) -> frozen
     places = {TopicPartition(topic, one.segments.partition) for one in claims if one.segments is not None}
     begins: Mapping[TopicPartition, int] = {}
     if places:
-        consumer = manual_consumer(settings)
-        await consumer.start()
-        try:
+        async with started(manual_consumer(settings)) as consumer:
             begins = await consumer.beginning_offsets(list(places))
-        finally:
-            await consumer.stop()
     return frozenset(
         one.media_id
         for one in claims

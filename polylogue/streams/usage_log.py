@@ -9,9 +9,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import UnknownTopicOrPartitionError
 
-from polylogue.infra.kafka import client_options, manual_consumer
+from polylogue.infra.kafka import admin_client, manual_consumer, partitions_of, started
 from polylogue.infra.settings import Settings
 from polylogue.infra.topics import DAY_MS, HOUR_MS, MEDIA_USAGE, topic_name
 
@@ -85,30 +85,22 @@ class UsageLog:
 @asynccontextmanager
 async def usage_log(settings: Settings) -> AsyncIterator[UsageLog]:
     """Raises UsageTopicMissingError, KafkaError."""
-    places = await _places(settings)
-    consumer = manual_consumer(settings)
-    await consumer.start()
-    try:
+    places = await usage_partitions(settings)
+    async with started(manual_consumer(settings)) as consumer:
         consumer.assign(places)
         yield UsageLog(consumer, places)
-    finally:
-        await consumer.stop()
 
 
-async def _places(settings: Settings) -> list[TopicPartition]:
+async def usage_partitions(settings: Settings) -> list[TopicPartition]:
+    """Raises UsageTopicMissingError, KafkaError."""
     topic = topic_name(settings, MEDIA_USAGE)
-    admin = AIOKafkaAdminClient(**client_options(settings))
-    await admin.start()
-    try:
-        (described,) = await admin.describe_topics([topic])
-    finally:
-        await admin.close()
-    if described["error_code"]:
-        raise UsageTopicMissingError(f"The topic {topic} is missing; run: polylogue topics apply")
-    return [
-        TopicPartition(topic, number)
-        for number in sorted(one["partition"] for one in described["partitions"])
-    ]
+    async with admin_client(settings) as admin:
+        try:
+            return await partitions_of(admin, topic)
+        except UnknownTopicOrPartitionError:
+            raise UsageTopicMissingError(
+                f"The topic {topic} is missing; run: polylogue topics apply"
+            ) from None
 
 
 def _midnight_ms(date: dt.date) -> int:
