@@ -17,7 +17,8 @@ class Spool:
     def __init__(self) -> None:
         self.file = cast("BinaryIO", tempfile.TemporaryFile(buffering=0))  # noqa: SIM115 (closed by `close`)
         self._hash = hashlib.sha256()
-        # A descriptor that was closed may be another file's by the time a late reader comes.
+        # A descriptor that was closed may be another file's by the time a late reader or writer comes: a thread goes on
+        # when the task that waits for it is cancelled.
         self._lock = threading.Lock()
         self.size_bytes = 0
 
@@ -27,18 +28,19 @@ class Spool:
         return self._hash.hexdigest()
 
     def write(self, data: bytes) -> None:
-        """Blocking. Raises OSError where the disk is full."""
+        """Blocking. Raises OSError where the disk is full, or where it is closed."""
         rest = memoryview(data)
         while rest:
-            rest = rest[self.file.write(rest) :]
+            with self._lock:
+                self._must_be_open()
+                rest = rest[self.file.write(rest) :]
         self._hash.update(data)
         self.size_bytes += len(data)
 
     def read_at(self, start: int, size_bytes: int) -> bytes:
         """Blocking; fewer bytes than asked for only at the end. Raises OSError where it is closed."""
         with self._lock:
-            if self.file.closed:
-                raise OSError("the spool is closed")
+            self._must_be_open()
             piece = os.pread(self.file.fileno(), size_bytes, start)
         if len(piece) == size_bytes or not piece:
             return piece
@@ -48,6 +50,10 @@ class Spool:
         """Again is fine."""
         with self._lock:
             self.file.close()
+
+    def _must_be_open(self) -> None:
+        if self.file.closed:
+            raise OSError("the spool is closed")
 
     def __enter__(self) -> Self:
         return self

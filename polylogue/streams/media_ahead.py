@@ -19,7 +19,7 @@ from polylogue.media.store import SINGLE_PUT_BYTES, ObjectStore
 from polylogue.schemas.claims import PrepareMedia, SegmentRange
 from polylogue.schemas.clock import now_ms
 from polylogue.schemas.envelope import Request
-from polylogue.streams.segment_reader import SegmentCollector, SegmentReader, Spooled
+from polylogue.streams.segment_reader import SILENCE_S, SegmentCollector, SegmentReader, Spooled
 
 AT_ONCE = 4  # each holds a file and a connection to Kafka
 TOO_OLD_MS = 30_000  # a hint that is read again after a restart: its claim has come, or never will
@@ -111,6 +111,7 @@ class MediumAhead:
         await asyncio.gather(self.task, return_exceptions=True)
 
     async def _follow(self) -> None:
+        had, since = 0, time.monotonic()
         try:
             async with aclosing(self._reader.follow(self._hint.first_offset, self._collected)) as growing:
                 async for _ in growing:
@@ -118,6 +119,11 @@ class MediumAhead:
                     crash_point("agent.preparing")
                     self._moved.set()
                     if self._collected.ended or self._collected.whole:
+                        return
+                    size, now = self._collected.spool.size_bytes, time.monotonic()
+                    if size > had:
+                        had, since = size, now
+                    elif now - since >= SILENCE_S:  # others' segments come on and on
                         return
         except (KafkaError, OSError) as error:
             log.info("media_not_prepared", media_id=self._hint.media_id, error=type(error).__name__)
@@ -147,7 +153,13 @@ class MediaAhead:
         if len(self._under_way) >= AT_ONCE or now_ms() - hint.begun_at_ms > TOO_OLD_MS:
             return None
         deadline = time.monotonic() + self._deadline_s
-        medium = MediumAhead(hint, self._reader, self._store, max_bytes=self._max_bytes, deadline=deadline)
+        try:
+            medium = MediumAhead(
+                hint, self._reader, self._store, max_bytes=self._max_bytes, deadline=deadline
+            )
+        except OSError as error:  # no room for a file: the claim waits for it, a hint does not
+            log.warning("media_not_prepared", media_id=hint.media_id, error=type(error).__name__)
+            return None
         self._under_way[hint.media_id] = medium
         medium.task.add_done_callback(lambda _: self._ended(hint.media_id, medium))
         return medium

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
 import time
 from collections.abc import AsyncGenerator, Iterator
@@ -17,7 +18,7 @@ from polylogue.media.store import ObjectStore, Stored, Upload
 from polylogue.schemas.claims import PrepareMedia, SegmentRange
 from polylogue.schemas.clock import now_ms
 from polylogue.schemas.envelope import Request
-from polylogue.streams import media_ahead
+from polylogue.streams import media_ahead, segment_reader
 from polylogue.streams.media_ahead import AT_ONCE, TOO_OLD_MS, MediaAhead
 from polylogue.streams.segment_reader import SegmentCollector, Spooled
 from tests.support.fake_s3 import FakeS3
@@ -174,6 +175,30 @@ async def test_what_nobody_has_claimed_when_nothing_comes_any_more_is_given_up(
     log.coming.put_nowait(end)
     await until_nothing_is_left(s3)
     assert ahead.take("m1") is None
+
+
+async def test_what_nobody_has_claimed_is_given_up_also_while_others_segments_come(
+    ahead: MediaAhead, s3: FakeS3, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await ahead.prepare(hint())
+    log.brings(*range(7))
+    await until(s3, parts=1)
+    monkeypatch.setattr(media_ahead, "SILENCE_S", 0.0)
+    log.coming.put_nowait(record(FIRST_OFFSET + 7, PIECES[0], "another", 0))
+    await until_nothing_is_left(s3)
+    assert ahead.take("m1") is None
+
+
+async def test_where_there_is_no_room_for_a_file_the_hint_is_passed_over(
+    ahead: MediaAhead, s3: FakeS3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full() -> None:
+        raise OSError(errno.ENOSPC, "no space")
+
+    monkeypatch.setattr(segment_reader, "Spool", full)
+    await ahead.prepare(hint())
+    assert ahead.take("m1") is None
+    assert s3.seen == []
 
 
 async def test_a_medium_that_is_not_there_in_time_or_lies_elsewhere_is_read_from_the_log(
