@@ -38,10 +38,16 @@ class FetchPace:
 
     def saw(self, records: int) -> None:
         """After every poll, before anything is waited for."""
-        # aiokafka has no way to say so to a running consumer; a test tells when this name is gone.
-        fetcher: Any = self._consumer._fetcher  # noqa: SLF001
         if records:
             self._last = self._clock()
-            fetcher._fetch_max_wait_ms = self._busy_ms  # noqa: SLF001
+            hold_fetches(self._consumer, self._busy_ms)
         elif self._clock() - self._last > self.QUIET_AFTER_S:
-            fetcher._fetch_max_wait_ms = self._quiet_ms  # noqa: SLF001
+            hold_fetches(self._consumer, self._quiet_ms)
+
+
+def hold_fetches(consumer: AIOKafkaConsumer, wait_ms: int, min_bytes: int = 1) -> None:
+    """From the next fetch on the broker waits so long for so many bytes."""
+    # aiokafka has no way to say so to a running consumer; a test tells when these names are gone.
+    fetcher: Any = consumer._fetcher  # noqa: SLF001
+    fetcher._fetch_max_wait_ms = wait_ms  # noqa: SLF001
+    fetcher._fetch_min_bytes = min_bytes  # noqa: SLF001

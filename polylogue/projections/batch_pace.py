@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from aiokafka import AIOKafkaConsumer
+
+from polylogue.infra.fetch_pace import hold_fetches
 
 
 class BatchPace:
@@ -20,11 +20,11 @@ class BatchPace:
 
     def __init__(self, consumer: AIOKafkaConsumer, wait_ms: int) -> None:
         """`wait_ms` is for a fetch that ends with its first record."""
-        # aiokafka has no way to say so to a running consumer; a test tells when these names are gone.
-        self._fetcher: Any = consumer._fetcher  # noqa: SLF001
-        self._wait_ms = wait_ms
+        self._consumer, self._wait_ms = consumer, wait_ms
 
     def saw(self, records: int) -> None:
         """After every poll: how many there were."""
-        self._fetcher._fetch_min_bytes = self.HELD_BYTES if records else 1  # noqa: SLF001
-        self._fetcher._fetch_max_wait_ms = self.HOLD_MS if records else self._wait_ms  # noqa: SLF001
+        if records:
+            hold_fetches(self._consumer, self.HOLD_MS, self.HELD_BYTES)
+        else:
+            hold_fetches(self._consumer, self._wait_ms)

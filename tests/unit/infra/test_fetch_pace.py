@@ -11,8 +11,10 @@ from aiokafka.consumer.fetcher import Fetcher
 from polylogue.infra.fetch_pace import FetchPace
 
 
-def test_aiokafka_still_reads_the_longest_wait_for_each_fetch() -> None:
-    assert "self._fetch_max_wait_ms" in inspect.getsource(Fetcher._get_actions_per_node)
+def test_aiokafka_still_reads_what_is_set_for_each_fetch() -> None:
+    source = inspect.getsource(Fetcher._get_actions_per_node)
+    assert "self._fetch_max_wait_ms" in source
+    assert "self._fetch_min_bytes" in source
 
 
 def test_fetches_grow_long_while_nothing_comes_and_short_with_the_first_record() -> None:
