@@ -26,6 +26,12 @@ class Listener(Protocol):
         """The socket took `sent` of the data; fewer than none where it is broken."""
 
     def end_if_over(self) -> None: ...
+    def stand_aside(self) -> None:
+        """Out of the audience, with what it has had."""
+
+    def go_on(self) -> None:
+        """By itself, until it has all that it is to have."""
+
     def cut(self, reason: Literal["slow", "shutdown"]) -> None: ...
 
 
@@ -76,6 +82,18 @@ class Audience:
                 if window.written - stream.had > MOST_BEHIND_BYTES:
                     stream.cut("slow")
         return batch.frames * handed, len(batch.data) * handed
+
+    def part(self, window: Window) -> None:
+        """More has come than the turn's end: some are to have no more than that, others wait for a further round.
+
+        Each goes on for itself.
+        """
+        streams = list(self.ready)
+        for stream in streams:
+            stream.stand_aside()
+        self.sequence = window.end  # for those who come back
+        for stream in streams:
+            stream.go_on()
 
 
 Audiences = dict[tuple[Form, str | None], Audience]

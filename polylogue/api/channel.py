@@ -100,6 +100,7 @@ class Channel:
         self.feed: OwnerFeed | None = None
         self._reduction = reduction
         self._waiting: list[Record] | None = None
+        self._ends: dict[str, int] = {}  # turn → the window's sequence after its last `complete`
 
     @property
     def state(self) -> ConversationState:
@@ -142,6 +143,8 @@ class Channel:
         self.last_offset = record.offset
         frames = self._reduction.frames(record)
         self.window.append(frames)
+        if frames and frames[-1].type == "complete":  # it is the last of its record
+            self._ends[frames[-1].turn_id or ""] = self.window.end
         if self.feed is not None:
             self.feed.fill(self.partition, record.offset, frames, self.state)
 
@@ -157,9 +160,10 @@ class Channel:
         frames = size = 0
         for audience in list(self.audiences.values()):
             turn = self.state.turns.get(audience.turn_id or "")
-            over = audience.turn_id is not None and (
-                self.state.deleted or (turn is not None and turn.finished)
-            )
+            finished = turn is not None and turn.finished
+            if finished and audience.sequence < self._ends.get(audience.turn_id or "", 0) < self.window.end:
+                audience.part(self.window)
+            over = audience.turn_id is not None and (finished or self.state.deleted)
             more, bytes_ = audience.deliver(self.window, may_be_over=over, now=now)
             frames += more
             size += bytes_
@@ -179,3 +183,7 @@ class Channel:
             return turn.finished and turn.round >= number
         # Every turn that was unfinished at the start is in the state, so an earlier one that is not had finished.
         return floor is not None and floor < self.start
+
+    def turn_end(self, turn_id: str, floor: int | None, number: int = 1) -> int | None:
+        """The window's sequence after the last frame of a turn; None as long as more of it is to come."""
+        return self._ends.get(turn_id, 0) if self.turn_finished(turn_id, floor, number) else None

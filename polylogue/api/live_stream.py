@@ -114,16 +114,18 @@ class LiveStream(Heir):
         if sent < 0:
             self._transport.abort()  # which tells us that it is lost
             return
-        self._stand_aside()
+        self.stand_aside()
         self.had = had
         self._transport.write(data[sent:])
-        if not self._paused:
-            self._pump()
+        self.go_on()
 
     def cut(self, reason: Literal["slow", "shutdown"]) -> None:
         if self._ended:
             return
-        self._stand_aside()
+        self.stand_aside()
+        if self.subscription.over:  # it was slow to take its last bytes, and has lost nothing
+            self._finish()
+            return
         gap = self.subscription.gap(reason)
         if reason == "shutdown" and self.subscription.form == "events":
             gap = retry_hint() + gap
@@ -145,6 +147,10 @@ class LiveStream(Heir):
         elif now - max(self.written_at, audience.written_at) >= quiet_s:
             self._write(chunked(KEEPALIVE[audience.form]))
 
+    def go_on(self) -> None:
+        if not (self._paused or self._ended):
+            self._pump()
+
     def _pump(self, first: bytes = b"") -> None:
         """Writes what lies before the live tail, as fast as the socket takes it."""
         while first or not (self._paused or self._ended):
@@ -165,8 +171,7 @@ class LiveStream(Heir):
         self._audience.ready[self] = None
         self._audience.late.discard(self)
 
-    def _stand_aside(self) -> None:
-        """Out of the audience, with what it has had."""
+    def stand_aside(self) -> None:
         audience = self._audience
         if audience is not None:
             self.subscription.had_all(audience.sequence, audience.last_id)
@@ -180,7 +185,7 @@ class LiveStream(Heir):
         self.had = self.subscription.window.written
         self._transport.write(data)
         if self._paused:
-            self._stand_aside()
+            self.stand_aside()
 
     def _finish(self, last: bytes = b"") -> None:
         self._ended = True
@@ -192,7 +197,7 @@ class LiveStream(Heir):
         self._leave()
 
     def _leave(self) -> None:
-        self._stand_aside()
+        self.stand_aside()
         self._streams.remove(self)
 
 

@@ -9,7 +9,7 @@ from polylogue.api.audience import Audiences
 from polylogue.api.channel import Channel
 from polylogue.api.cursor import Cursor, Place, before
 from polylogue.api.hub import Hub
-from polylogue.api.window import Encoded, Form, Window, concerns
+from polylogue.api.window import Batch, Encoded, Form, Window, concerns
 from polylogue.api.window_reader import WindowReader, gap
 
 
@@ -58,6 +58,9 @@ class Subscription(WindowReader):
             ]
             self._place = floor
         self._sequence = self._channel.window.sequence_after(self._place)
+        end = self._end()
+        if end is not None and end <= self._sequence:
+            self._backlog = through_complete(self._backlog)
 
     def begin_with(self, frames: list[Encoded], at: Cursor, sequence: int) -> None:
         """Instead of `prepare`: a snapshot that stands for `at`, and then what the window has from `sequence` on."""
@@ -67,16 +70,14 @@ class Subscription(WindowReader):
     @property
     def over(self) -> bool:
         """Whether the turn has ended and nothing of it lies after the cursor."""
-        return (
-            self.turn_id is not None
-            and not self._backlog
-            and not self._news().frames
-            and (
-                self._channel.turn_finished(self.turn_id, self._turn_floor, self._turn_round)
-                # A prompt that crossed the deletion of its conversation is never begun.
-                or (self._channel.state.deleted and self.turn_id not in self._channel.state.turns)
-            )
-        )
+        if self.turn_id is None or self._backlog:
+            return False
+        end = self._end()
+        if end is not None:
+            return self._sequence >= end
+        # A prompt that crossed the deletion of its conversation is never begun.
+        crossed = self._channel.state.deleted and self.turn_id not in self._channel.state.turns
+        return crossed and not self._too_slow() and not self._news().frames
 
     @property
     def window(self) -> Window:
@@ -89,5 +90,20 @@ class Subscription(WindowReader):
     def had_all(self, sequence: int, last_id: str) -> None:
         self._sequence, self.last_id = sequence, max(self.last_id, last_id)
 
+    def _end(self) -> int | None:
+        """Where the turn ends in the window's sequence, once it has: what is told of its media later is not its own."""
+        if self.turn_id is None:
+            return None
+        return self._channel.turn_end(self.turn_id, self._turn_floor, self._turn_round)
+
+    def _news(self) -> Batch:
+        return self.window.since(self._sequence, self.form, self.turn_id, self._end())
+
     def gap(self, reason: Literal["slow", "shutdown"]) -> bytes:
         return gap(self._channel.conversation_id, reason, self.last_id, self.form, turn_id=self.turn_id)
+
+
+def through_complete(frames: list[Encoded]) -> list[Encoded]:
+    """Those of a turn that has ended, to its last `complete`; none where the reader has had that."""
+    last = next((n for n in range(len(frames), 0, -1) if frames[n - 1].type == "complete"), 0)
+    return frames[:last]

@@ -70,7 +70,7 @@ class Window:
         self.written = 0  # bytes that were ever appended
         self._most_frames, self._most_bytes = most_frames, most_bytes
         # Subscribers at the same place get the same bytes object; forgotten with the next frame.
-        self._joined: dict[tuple[int, Form, str | None], Batch] = {}
+        self._joined: dict[tuple[int, Form, str | None, int | None], Batch] = {}
 
     @property
     def base(self) -> int:
@@ -106,12 +106,14 @@ class Window:
         """The sequence of the first frame held after `place`."""
         return self._base + bisect.bisect_right(self._frames, place, key=lambda frame: frame.place)
 
-    def since(self, sequence: int, form: Form, turn_id: str | None) -> Batch:
-        """What a reader at `sequence`, which must not lie before `base`, has not had yet."""
-        key = (sequence, form, turn_id)
+    def since(self, sequence: int, form: Form, turn_id: str | None, stop: int | None = None) -> Batch:
+        """What a reader at `sequence`, which must not lie before `base`, has not had yet of what lies before `stop`."""
+        key = (sequence, form, turn_id, stop)
         batch = self._joined.get(key)
         if batch is None:
-            news = [frame for frame in self._frames[sequence - self._base :] if concerns(frame, turn_id)]
-            batch = Batch(wire(news, form), self.end, news[-1].id if news else None, len(news))
+            end = self.end if stop is None else max(sequence, stop)
+            held = self._frames[sequence - self._base : end - self._base]
+            news = [frame for frame in held if concerns(frame, turn_id)]
+            batch = Batch(wire(news, form), end, news[-1].id if news else None, len(news))
             self._joined[key] = batch
         return batch

@@ -106,10 +106,10 @@ class WindowReader(ABC):
             self.last_id = piece[-1].id
             self._sent(len(piece))
             return wire(piece, self.form), False
-        if self._hub.stopping:
-            return self.gap("shutdown"), True
-        if self._too_slow():
-            return self.gap("slow"), True
+        if self._hub.stopping or self._too_slow():
+            if self.over:  # it has all, and misses nothing
+                return None, True
+            return self.gap("shutdown" if self._hub.stopping else "slow"), True
         batch = self._news()
         self._sequence = batch.next_sequence
         if batch.last_id is None:

@@ -99,6 +99,10 @@ class Script:
         )
         return self._event(f"{media_id}.MediaStored.0", data, response_id=response_id)
 
+    def renditions(self, response_id: str, media_id: str) -> Event:
+        data = events.MediaRenditionsStored(media_id=media_id, media_type="image", renditions=())
+        return self._event(f"{media_id}.MediaRenditionsStored.0", data, response_id=response_id)
+
     def _event(
         self,
         name: str,
