@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from polylogue.api.hub import Hub
 from polylogue.api.log_names import LogNames, LogNotNamedError
 from polylogue.api.tail_pace import FLOWING_MS, TailPace
-from polylogue.infra.kafka import client_options, manual_consumer
+from polylogue.infra.kafka import admin_client, manual_consumer, started
 from polylogue.infra.logs import get_logger
 from polylogue.infra.settings import Settings
 
@@ -36,10 +36,10 @@ async def run_tail(
     restart; what it cannot outlive is raised, and ends the process.
     """
     while True:
-        consumer = manual_consumer(settings, fetch_max_wait_ms=FLOWING_MS)
-        try:
+        async with AsyncExitStack() as stack:
             try:
-                await consumer.start()
+                made = manual_consumer(settings, fetch_max_wait_ms=FLOWING_MS)
+                consumer = await stack.enter_async_context(started(made))
                 partitions = await _stand(settings, consumer, topic, hub, names)
             except (KafkaError, OSError, LogNotNamedError) as error:
                 explain(str(error) if isinstance(error, LogNotNamedError) else "Kafka does not answer")
@@ -55,8 +55,6 @@ async def run_tail(
                     hub.feed(partition.partition, brought)
                 hub.lag = await lag_of(consumer, hub, partitions)
                 pace.saw(sum(map(len, batches.values())))
-        finally:
-            await consumer.stop()
 
 
 async def lag_of(consumer: AIOKafkaConsumer, hub: Hub, partitions: list[TopicPartition]) -> int:
@@ -90,10 +88,6 @@ async def _stand(
 
 async def _partition_count(settings: Settings, topic: str) -> int:
     """0 where there is no such topic."""
-    admin = AIOKafkaAdminClient(**client_options(settings))
-    try:
-        await admin.start()
+    async with admin_client(settings) as admin:
         (description,) = await admin.describe_topics([topic])
         return len(description["partitions"])
-    finally:
-        await admin.close()

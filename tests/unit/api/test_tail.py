@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from types import SimpleNamespace
 from typing import Any
@@ -9,7 +10,9 @@ from typing import Any
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.consumer.fetcher import Fetcher
+from aiokafka.errors import KafkaConnectionError
 
+from polylogue.api import tail
 from polylogue.api.tail import lag_of
 from polylogue.api.tail_pace import FLOWING_MS, HOLD_MS, QUIET_MS, TailPace
 
@@ -111,3 +114,39 @@ async def test_markers_of_transactions_are_no_lag(
     consumer: Any = Consumer(log=(end, position))
     hub: Any = SimpleNamespace(positions={0: brought})
     assert await lag_of(consumer, hub, [TopicPartition("log", 0)]) == lag
+
+
+class Unreachable:
+    """A client of a cluster that does not answer."""
+
+    def __init__(self) -> None:
+        self.stopped = False
+
+    async def start(self) -> None:
+        raise KafkaConnectionError
+
+    async def stop(self) -> None:
+        self.stopped = True
+
+
+async def test_a_consumer_that_could_not_start_is_stopped_before_the_next_is_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made: list[Unreachable] = []
+    stopped: list[bool] = []
+    explained: list[str | None] = []
+
+    def consumer(*_: Any, **__: Any) -> Unreachable:
+        stopped.extend(one.stopped for one in made)
+        if len(made) == 2:
+            raise asyncio.CancelledError
+        made.append(Unreachable())
+        return made[-1]
+
+    monkeypatch.setattr(tail, "manual_consumer", consumer)
+    monkeypatch.setattr(tail, "RETRY_S", 0.0)
+    nothing: Any = None
+    with pytest.raises(asyncio.CancelledError):
+        await tail.run_tail(nothing, "log", nothing, nothing, explained.append)
+    assert stopped == [True, True, True]
+    assert explained == ["Kafka does not answer"] * 2
