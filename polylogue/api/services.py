@@ -23,6 +23,7 @@ from polylogue.api.gateway_models import GatewayModels
 from polylogue.api.hub import Hub
 from polylogue.api.log_names import log_names, remembered_by_tables
 from polylogue.api.metrics import Metrics
+from polylogue.api.openai.media_budget import HELD_BYTES, MediaBudget
 from polylogue.api.places import Places, locate
 from polylogue.api.submissions import Pool
 from polylogue.api.tail import run_tail
@@ -70,6 +71,7 @@ class Services:
     looking: asyncio.Task[list[str]] | None = None
     background: set[asyncio.Task[None]] = field(default_factory=set)
     # Whoever makes a link holds a connection while its event is awaited; the others are for readers.
+    inlining: MediaBudget = field(default_factory=lambda: MediaBudget(HELD_BYTES))
     sharing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
 
     def partition_of(self, conversation_id: str) -> int:

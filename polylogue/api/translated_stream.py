@@ -41,12 +41,17 @@ async def unchanged(frame: Frame) -> Frame:
     return frame
 
 
+def nothing_held() -> None:
+    """For protocols that hold nothing until it is written."""
+
+
 async def nothing_to_do() -> None:
     """For protocols in which leaving stops nothing."""
 
 
 class TranslatedStream(Response):
-    """`gone` is awaited where the client has left before the end; `seen` may change a frame before it is translated."""
+    """`gone` is awaited where the client has left before the end; `seen` may change a frame before it is translated,
+    `let_go` is called once what came of it is written or never will be."""
 
     media_type = "text/event-stream"
 
@@ -58,10 +63,12 @@ class TranslatedStream(Response):
         headers: Mapping[str, str],
         gone: Callable[[], Awaitable[None]] = nothing_to_do,
         seen: Callable[[Frame], Awaitable[Frame]] = unchanged,
+        let_go: Callable[[], None] = nothing_held,
     ) -> None:
         super().__init__(headers=HEADERS | dict(headers))
         del self.headers["content-length"]
         self._turn, self._translation, self._gone, self._seen = turn, translation, gone, seen
+        self._let_go = let_go
         self._left = self._started = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -71,6 +78,7 @@ class TranslatedStream(Response):
         except (OSError, TimeoutError):
             self._left = True  # the connection goes with the request
         finally:
+            self._let_go()
             watching.cancel()
             if self._left and not self._translation.over:
                 await self._gone()
@@ -89,6 +97,7 @@ class TranslatedStream(Response):
                 if await self._refused(scope, receive, send):
                     return
                 await self._write(send, made)
+                self._let_go()
                 if translation.over:
                     break
         if self._left:

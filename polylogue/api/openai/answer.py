@@ -12,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from polylogue.api.left_early import left_early
 from polylogue.api.openai.completion import Whole
+from polylogue.api.translated_stream import nothing_held
 from polylogue.api.turn_frames import TurnFrames
 from polylogue.schemas.frames import Frame
 
@@ -27,13 +28,21 @@ class WholeAnswer(Response):
         headers: Mapping[str, str],
         gone: Callable[[], Awaitable[None]],
         seen: Callable[[Frame], Awaitable[Frame]],
+        let_go: Callable[[], None] = nothing_held,
     ) -> None:
         super().__init__(headers=dict(headers))
         self._told = dict(headers)
         self._turn, self._completion, self._gone, self._seen = turn, completion, gone, seen
+        self._let_go = let_go
         self._left = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self._answer(scope, receive, send)
+        finally:
+            self._let_go()
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         watching = asyncio.create_task(self._until_gone(receive))
         try:
             async with aclosing(self._turn.frames()) as frames:

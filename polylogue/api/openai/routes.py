@@ -20,7 +20,7 @@ from polylogue.api.gateway_models import GatewayModel
 from polylogue.api.hub import LogTruncatedError, NotReadyError
 from polylogue.api.openai.answer import WholeAnswer
 from polylogue.api.openai.completion import Chunks, Whole
-from polylogue.api.openai.inline_media import inlined
+from polylogue.api.openai.inline_media import InlineMedia
 from polylogue.api.openai.requests import ChatRequest, asked
 from polylogue.api.openai.submit import complete
 from polylogue.api.principal import Asking
@@ -29,7 +29,6 @@ from polylogue.api.services import Services
 from polylogue.api.translated_stream import TranslatedStream, unchanged
 from polylogue.api.turn_frames import TurnFrames, frames_of_begun
 from polylogue.infra.logs import get_logger
-from polylogue.schemas.frames import Frame
 
 router = APIRouter(prefix="/v1", tags=["openai"])
 EXAMPLE = {"model": "sim/text", "messages": [{"role": "user", "content": "Say something"}]}
@@ -57,17 +56,15 @@ async def chat_completions(
     async def gone() -> None:
         await _stop(services, owner, turn)
 
-    async def seen(frame: Frame) -> Frame:
-        return await inlined(services, owner, frame)
-
-    look = seen if services.settings.openai_media == "data" else unchanged
+    inline = InlineMedia(services, owner, services.inlining)
+    look = inline.seen if services.settings.openai_media == "data" else unchanged
     if not request.stream:
         whole = Whole(response_id, request.model, created)
-        return WholeAnswer(turn, whole, headers=told, gone=gone, seen=look)
+        return WholeAnswer(turn, whole, headers=told, gone=gone, seen=look, let_go=inline.let_go)
     options = request.stream_options
     usage = options is not None and options.include_usage
     chunks = Chunks(response_id, request.model, created, include_usage=usage)
-    return TranslatedStream(turn, chunks, headers=told, gone=gone, seen=look)
+    return TranslatedStream(turn, chunks, headers=told, gone=gone, seen=look, let_go=inline.let_go)
 
 
 @router.get("/models")
