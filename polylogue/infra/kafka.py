@@ -88,6 +88,15 @@ def group_consumer(settings: Settings, group_id: str, **options: Any) -> AIOKafk
     return AIOKafkaConsumer(**client_options(settings), group_id=group_id, **(defaults | options))
 
 
+async def start_or_stop(client: AIOKafkaConsumer | AIOKafkaProducer) -> None:
+    """Starts it. Where it cannot start, or is cancelled meanwhile, it is stopped: it has tasks and sockets by then."""
+    try:
+        await client.start()
+    except BaseException:
+        await client.stop()
+        raise
+
+
 @asynccontextmanager
 async def started(client: Client) -> AsyncIterator[Client]:
     """From its start to its stop, also where it cannot start: by then it has sockets that nobody else would close."""

@@ -10,6 +10,7 @@ import psycopg
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 
+from polylogue.infra.kafka import start_or_stop
 from polylogue.infra.logs import get_logger
 from polylogue.infra.settings import Settings
 from polylogue.infra.topics import CONVERSATION_EVENTS, topic_name
@@ -85,9 +86,8 @@ class Follower(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         consumer = group_consumer(self._settings, self._projection)
         consumer.subscribe([self._topic], listener=self)
         try:
-            await consumer.start()
+            await start_or_stop(consumer)
         except KafkaError as error:
-            await consumer.stop()
             await self._kafka.wait(error)
             return None
         self._kafka.over()

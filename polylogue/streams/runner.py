@@ -13,7 +13,7 @@ from aiokafka.errors import KafkaError
 
 from polylogue.infra.crash_points import crash_point
 from polylogue.infra.fetch_pace import FetchPace
-from polylogue.infra.kafka import client_options
+from polylogue.infra.kafka import client_options, start_or_stop
 from polylogue.infra.logs import get_logger
 from polylogue.infra.settings import Settings
 from polylogue.infra.topics import COMMANDS, COMMANDS_DLQ, topic_name
@@ -89,10 +89,9 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
             capacity=Capacity(settings.runner_max_responses),
         )
         metrics.QUEUED.set_function(lambda: tools.capacity.queued)
-        runner = Runner(settings, tools, dead_letters)
         try:
             await admission.start()
-            await runner.run(stop)
+            await Runner(settings, tools, dead_letters).run(stop)
         finally:
             await admission.stop()
             await checks.close()
@@ -135,7 +134,7 @@ class Runner(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships
 
     async def run(self, stop: asyncio.Event) -> None:
         self._consumer.subscribe([self._topic], listener=self)
-        await self._consumer.start()
+        await start_or_stop(self._consumer)
         committing = asyncio.create_task(self._commit_regularly(), name="runner-commits")
         try:
             while not stop.is_set() and self._crash is None:

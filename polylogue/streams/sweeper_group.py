@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from aiokafka import ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError, OffsetOutOfRangeError
 
-from polylogue.infra.kafka import group_consumer
+from polylogue.infra.kafka import group_consumer, start_or_stop
 from polylogue.infra.logs import get_logger
 from polylogue.infra.settings import Settings
 from polylogue.infra.topics import CONVERSATION_EVENTS, topic_name
@@ -53,7 +53,7 @@ class LogGroup(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
     async def join(self) -> None:
         """Raises KafkaError."""
         self._consumer.subscribe([self._topic], listener=self)
-        await self._consumer.start()
+        await start_or_stop(self._consumer)
 
     async def leave(self) -> None:
         with suppress(KafkaError, TimeoutError):
@@ -133,7 +133,6 @@ async def membership(settings: Settings, group: str, stop: asyncio.Event) -> Asy
         try:
             await member.join()
         except KafkaError as error:
-            await member.leave()
             member = None
             await pause(stop, "kafka_away", error)
     try:

@@ -15,7 +15,7 @@ from functools import partial
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 
-from polylogue.infra.kafka import group_consumer
+from polylogue.infra.kafka import group_consumer, start_or_stop
 from polylogue.infra.logs import get_logger
 from polylogue.infra.settings import Settings
 from polylogue.infra.topics import CONVERSATION_EVENTS, topic_name
@@ -85,9 +85,8 @@ class Webhooks(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         consumer = group_consumer(self._settings, group_id(self._settings))
         consumer.subscribe([self._topic], listener=self)
         try:
-            await consumer.start()
+            await start_or_stop(consumer)
         except KafkaError as error:
-            await consumer.stop()
             await self._pause("kafka_away", error)
             return None
         log.info("webhooks_ready", group=group_id(self._settings))
