@@ -19,9 +19,14 @@ from polylogue.schemas.base import MediaType
 
 router = APIRouter(prefix="/media", tags=["media"])
 
+LINE = 140  # characters of a prompt that say what was made with it, as in the web UI's alt texts
+
 _ITEMS = """
     SELECT media_id, media_type AS type, status, format, content_type, size_bytes, sha256, width, height, duration_ms,
-           key, renditions, conversation_id, turn_id, response_id, model_id, created_at
+           key, renditions, conversation_id, turn_id, response_id, model_id, created_at,
+           -- A line of it is shown, so that nobody reads a book for it. Null where the table of turns is behind.
+           (SELECT left(turn.prompt, 1000) FROM conversation_turns AS turn
+            WHERE turn.turn_id = item.turn_id AND turn.owner_id = %(owner)s) AS prompt
     FROM gallery_items AS item
     WHERE owner_id = %(owner)s AND status <> 'deleted'
       -- The gallery's table may be behind the one that knows of deletions.
@@ -73,6 +78,12 @@ async def gallery(
 
 
 def _shown(item: Row, url_for: UrlFor) -> Row:
-    item |= {"url": None, "renditions": item["renditions"] or []}
+    prompt = None if item["prompt"] is None else in_a_line(item["prompt"])
+    item |= {"url": None, "renditions": item["renditions"] or [], "prompt": prompt}
     show_medium(item, url_for)
     return timed(item)
+
+
+def in_a_line(prompt: str) -> str:
+    line = " ".join(prompt.split())
+    return line if len(line) <= LINE else f"{line[: LINE - 1]}…"

@@ -53,6 +53,11 @@ async def test_the_gallery_shows_what_was_stored_with_a_url_of_now(prepared: Set
     (picture,) = painted
     assert picture["renditions"][0]["name"] == "thumbnail"
     assert picture["renditions"][0]["url"].startswith("http")
+    assert {one["type"]: one["prompt"] for one in found} == {
+        "image": "Draw a red circle",
+        "audio": "Say it",
+        "video": "Say it",
+    }
     assert [one["media_id"] for one in mine] == [one["media_id"] for one in found[:2]]
     assert theirs == []
     assert len(on_the_day) == len(found) == 5
@@ -86,6 +91,27 @@ async def test_pages_hold_every_medium_once_while_others_come(prepared: Settings
 
     assert seen == list(reversed(pictures[:-1]))
     assert (refused.status_code, refused.json()["code"]) == (400, "bad_cursor")
+
+
+async def test_a_long_prompt_is_told_in_one_short_line_and_none_before_its_turn_is_known(
+    prepared: Settings,
+) -> None:
+    long = "  Draw\n\ta circle" + " and another" * 200
+    story, later = Story(), Story()
+    for told, prompt in ((story, long), (later, "Draw it later")):
+        (painter,) = told.ask(prompt, "sim/painter", start="Draw")
+        told.stored(painter.begin().produce())
+    await produce_events(prepared, story.events)
+    async with projector(prepared):
+        await caught_up(prepared)
+    await pause(prepared, "conversations")
+    await produce_events(prepared, later.events)
+    async with projector(prepared), api_server(prepared) as client:
+        await until(lambda: len(query(prepared, "SELECT 1 FROM gallery_items")) == 2)
+        found = {one["conversation_id"]: one["prompt"] for one in await _media(client)}
+
+    expected = "Draw a circle" + " and another" * 200
+    assert found == {story.conversation_id: f"{expected[:139]}…", later.conversation_id: None}
 
 
 async def test_what_was_deleted_vanishes_from_the_gallery(prepared: Settings) -> None:

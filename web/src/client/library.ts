@@ -8,6 +8,8 @@ export interface GalleryItem extends MediaAttachment {
   conversation_id: string;
   turn_id: string;
   model_id: string | null;
+  /** What was asked for, in a line; null while the turn is not known yet. */
+  prompt: string | null;
   created_at: string;
 }
 

@@ -6,6 +6,7 @@ import { models } from "../../client/conversations";
 import { gallery, type GalleryFilter, type GalleryItem } from "../../client/library";
 import { remove } from "../../client/media";
 import { MediaRenderer } from "../../components/conversation/MediaRenderer";
+import { altOf } from "../../components/conversation/MessageBubble";
 import { Lightbox, type Framed } from "../../components/conversation/Lightbox";
 import type { Medium } from "../../state/turn";
 import { useTitle } from "../../components/ui/useTitle";
@@ -27,7 +28,7 @@ export function GalleryPage() {
   const items = list.data?.pages.flatMap((page) => page.media) ?? [];
   const pictures = items.flatMap((item) =>
     item.type === "image" && item.status === "stored"
-      ? [{ id: item.media_id, attachment: item, model: item.model_id ?? "", alt: altOf(item) }]
+      ? [{ id: item.media_id, attachment: item, model: item.model_id ?? "", alt: described(item) }]
       : [],
   );
   return (
@@ -83,7 +84,7 @@ export function GalleryPage() {
           <li key={item.media_id}>
             <MediaRenderer
               medium={mediumOf(item)}
-              alt={altOf(item)}
+              alt={described(item)}
               onOpen={(medium) => setFramed({ pictures, at: medium.mediaId })}
               onDelete={async (medium) => {
                 await remove(medium.mediaId);
@@ -106,7 +107,7 @@ export function GalleryPage() {
   );
 }
 
-const altOf = (item: GalleryItem) => `Made by ${item.model_id ?? "a model"}`;
+const described = (item: GalleryItem) => (item.prompt ? altOf(item.prompt) : `Made by ${item.model_id ?? "a model"}`);
 
 function mediumOf(item: GalleryItem): Medium {
   const stored = item.status === "stored";
