@@ -34,11 +34,15 @@ def seen_or_accepted(response: Response, *, seen: bool) -> None:
 async def conversations(
     services: Working,
     asking: Asking,
+    *,
     limit: Annotated[int, Query(ge=1, le=100)] = 30,
     cursor: Annotated[str | None, Query()] = None,
+    pinned: Annotated[
+        bool | None, Query(description="only those that are pinned, or only the others")
+    ] = None,
 ) -> dict[str, Any]:
     """The latest first; `next_cursor` asks for what follows."""
-    return await stored.page(services.pool, asking.owner, limit, cursor)
+    return await stored.page(services.pool, asking.owner, limit, cursor, pinned=pinned)
 
 
 @router.get("/{conversation_id}")

@@ -18,17 +18,21 @@ _LISTED = """conversation_id, title, pinned, last_turn_id, turn_running, parent_
 _AFTER = "AND updated_at <= %(at)s AND (updated_at < %(at)s OR conversation_id > %(id)s)"
 
 
-async def page(pool: Pool, owner: str, limit: int, cursor: str | None) -> dict[str, Any]:
+async def page(
+    pool: Pool, owner: str, limit: int, cursor: str | None, *, pinned: bool | None = None
+) -> dict[str, Any]:
     """Keyset pages: what changes meanwhile moves to the front and is neither lost nor doubled within a page.
 
-    In the order of the index, so that a page costs the same however many there are.
+    In the order of the index, so that a page costs the same however many there are; pinned ones alone are looked for
+    among all of the owner's.
     """
     at, after_id = keyset.read(cursor) if cursor else (None, None)
     async with pool.connection() as connection, connection.cursor(row_factory=dict_row) as rows:
         await rows.execute(
             f"""SELECT {_LISTED} FROM conversations WHERE owner_id = %(owner)s AND NOT deleted
-                {_AFTER if cursor else ""} ORDER BY updated_at DESC, conversation_id LIMIT %(limit)s""",  # noqa: S608 (our own words)
-            {"owner": owner, "at": at, "id": after_id, "limit": limit + 1},
+                {_AFTER if cursor else ""} {"" if pinned is None else "AND pinned = %(pinned)s"}
+                ORDER BY updated_at DESC, conversation_id LIMIT %(limit)s""",  # noqa: S608 (our own words)
+            {"owner": owner, "at": at, "id": after_id, "limit": limit + 1, "pinned": pinned},
         )
         found = await rows.fetchall()
     shown = found[:limit]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 
 import pytest
 from playwright.sync_api import Page, Route, expect
@@ -54,13 +55,24 @@ def test_twelve_models_are_the_most(page: Page) -> None:
     expect(offered.nth(12)).to_be_enabled()
 
 
-def test_the_list_goes_on_as_one_scrolls(page: Page) -> None:
+def test_the_list_goes_on_as_one_scrolls_with_what_is_pinned_at_its_top(page: Page) -> None:
     def row(number: int) -> dict[str, object]:
         at = "2026-01-01T00:00:00Z"
-        told = {"pinned": False, "status": "idle", "turn_running": False, "created_at": at, "updated_at": at}
+        told = {
+            "pinned": number in pinned,
+            "status": "idle",
+            "turn_running": False,
+            "created_at": at,
+            "updated_at": at,
+        }
         return {"conversation_id": f"{number:032}", "title": f"Number {number}", **told}
 
+    pinned = (3, 65)
+
     def paged(route: Route) -> None:
+        if "pinned=true" in route.request.url:
+            route.fulfill(json={"conversations": [row(number) for number in pinned], "next_cursor": None})
+            return
         later = "cursor=later" in route.request.url
         rows = [row(number) for number in (range(60, 70) if later else range(60))]
         route.fulfill(json={"conversations": rows, "next_cursor": None if later else "later"})
@@ -68,9 +80,13 @@ def test_the_list_goes_on_as_one_scrolls(page: Page) -> None:
     page.route("**/api/v1/conversations?*", paged)
     page.goto("/")
     rows = page.get_by_role("navigation", name="Conversations").get_by_role("link", name="Number")
-    expect(rows).to_have_count(60)
+    # The 65th is of a page that nobody has scrolled to, and the third is in the list only once.
+    expect(rows).to_have_count(61)
+    for place, number in enumerate((3, 65, 0, 1, 2, 4)):
+        expect(rows.nth(place)).to_have_text(re.compile(rf"Number {number}$"))
     rows.last.scroll_into_view_if_needed()
     expect(rows).to_have_count(70)
+    expect(rows.nth(1)).to_have_text(re.compile("Number 65$"))
 
 
 def test_search_gallery_and_usage_show_what_was_made(page: Page, whole: Address) -> None:
@@ -92,8 +108,12 @@ def test_search_gallery_and_usage_show_what_was_made(page: Page, whole: Address)
     tiles = page.locator(".gallery li")
     mine = tiles.filter(has=page.locator(f'a[href="/c/{identity}"]'))
     expect(mine.locator("audio")).to_have_count(1)
+    expect(mine.get_by_label("Sound: Draw an ocelot and say its name").first).to_be_attached()
     expect(tiles.filter(has_not=page.locator("audio"))).to_have_count(0)
     expect(tiles.filter(has_not_text="sim/speaker")).to_have_count(0)
+    visit(page, "/gallery")
+    drawn = page.locator(".gallery li").filter(has=page.locator(f'a[href="/c/{identity}"]'))
+    expect(drawn.get_by_role("img", name="Draw an ocelot and say its name", exact=True)).to_be_visible()
 
     visit(page, f"/c/{identity}")
     speaker = answer(page, "sim/speaker")

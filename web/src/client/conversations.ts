@@ -26,6 +26,19 @@ const of = (conversationId: string) => `/conversations/${encodeURIComponent(conv
 export const conversations = (cursor: string | null) =>
   json<Page>(`/conversations?limit=30${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ""}`);
 
+/** All that are pinned, however old. */
+export async function pinnedConversations(): Promise<ConversationSummary[]> {
+  const found: ConversationSummary[] = [];
+  let cursor: string | null = null;
+  do {
+    const after: string = cursor === null ? "" : `&cursor=${encodeURIComponent(cursor)}`;
+    const page: Page = await json<Page>(`/conversations?pinned=true&limit=100${after}`);
+    found.push(...page.conversations);
+    cursor = page.next_cursor;
+  } while (cursor !== null);
+  return found;
+}
+
 export const conversation = (id: string) => json<Conversation>(of(id));
 
 export const models = async () => (await json<{ models: Model[] }>("/models")).models;

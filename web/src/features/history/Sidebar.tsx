@@ -1,8 +1,8 @@
-// The list of conversations: latest first, loaded further as one scrolls, renamed, pinned and deleted in place.
-import { useInfiniteQuery, useQueryClient } from "@tanstack/react-query";
+// The list of conversations: the pinned ones, then the latest first, loaded further as one scrolls, renamed, pinned and deleted in place.
+import { useInfiniteQuery, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useEffect, useRef, useState } from "react";
 import { NavLink, useNavigate } from "react-router";
-import { change, conversations, removeConversation } from "../../client/conversations";
+import { change, conversations, pinnedConversations, removeConversation } from "../../client/conversations";
 import { ApiError, UnreachableError } from "../../client/errors";
 import { problemOf } from "../../components/ui/problem";
 import { Question } from "../../components/ui/Question";
@@ -23,6 +23,8 @@ export function Sidebar() {
     initialPageParam: null as string | null,
     getNextPageParam: (page) => page.next_cursor,
   });
+  // However old they are: the list itself may not have come to them yet. Whatever renews the list renews them.
+  const pinned = useQuery({ queryKey: ["conversations", "pinned"], queryFn: pinnedConversations });
   const end = useRef<HTMLDivElement>(null);
   const { hasNextPage, fetchNextPage, isFetchingNextPage } = list;
   useEffect(() => {
@@ -34,7 +36,10 @@ export function Sidebar() {
     return () => seen.disconnect();
   }, [hasNextPage, isFetchingNextPage, fetchNextPage]);
   const all = list.data?.pages.flatMap((page) => page.conversations) ?? [];
-  const rows = [...all.filter((one) => one.pinned), ...all.filter((one) => !one.pinned)];
+  const kept = pinnedOf(pinned.data ?? [], all);
+  const atTop = new Set(kept.map((one) => one.conversation_id));
+  // One list: a row that is pinned moves within it, with the focus that is on it.
+  const rows = [...kept, ...all.filter((one) => !atTop.has(one.conversation_id))];
   return (
     <nav className="history" aria-label="Conversations">
       <NavLink to="/" className="button new" end>
@@ -58,6 +63,12 @@ export function Sidebar() {
       {isFetchingNextPage && <p className="note">Loading more…</p>}
     </nav>
   );
+}
+
+/** Both were asked for at different moments: what the list says of a conversation that it has is as good. */
+function pinnedOf(asked: ConversationSummary[], listed: ConversationSummary[]): ConversationSummary[] {
+  const known = new Set(asked.map((one) => one.conversation_id));
+  return [...asked, ...listed.filter((one) => one.pinned && !known.has(one.conversation_id))];
 }
 
 function Row({ one }: { one: ConversationSummary }) {
@@ -100,7 +111,9 @@ function Row({ one }: { one: ConversationSummary }) {
             <span className="visually-hidden">Title</span>
             <input name="title" defaultValue={one.title} maxLength={200} required autoFocus />
           </label>
-          <button>Save</button>
+          <button>
+            Save<span className="visually-hidden"> the title</span>
+          </button>
           <button type="button" onClick={() => setMode("renamed")}>
             Leave
           </button>
