@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import re
 import urllib.request
+from http.client import HTTPResponse
 
 from playwright.sync_api import Locator, Page, expect
 
 from tests.support.whole_run import Address
+
+PATIENCE_S = 60.0
 
 
 def answered(whole: Address, prompt: str, *models: str) -> str:
@@ -22,6 +25,26 @@ def answered(whole: Address, prompt: str, *models: str) -> str:
     assert frames[-1]["type"] == "complete"
     identity: str = frames[0]["conversation_id"]
     return identity
+
+
+def begin(whole: Address, *models: str) -> str:
+    """Asks without a browser; returns the conversation's id as soon as there is one."""
+    body = {"input_data": "Count, and take your time", "models": models}
+    with post(whole, "/api/v1/compare-stream", body) as answer:
+        identity: str = answer.headers["X-Conversation-Id"]
+    return identity
+
+
+def post(whole: Address, path: str, body: object) -> HTTPResponse:
+    request = urllib.request.Request(
+        whole.url + path, data=json.dumps(body).encode(), headers={"Content-Type": "application/json"}
+    )
+    answer: HTTPResponse = urllib.request.urlopen(request, timeout=PATIENCE_S)
+    return answer
+
+
+def stop(whole: Address, conversation: str) -> None:
+    post(whole, f"/api/v1/conversations/{conversation}/cancel", {}).close()
 
 
 def visit(page: Page, address: str) -> None:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
-import urllib.request
-from http.client import HTTPResponse
 
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
-from tests.browser.steps import answer, ask, wait_for
+from tests.browser.steps import answer, ask, begin, post, stop, wait_for
 from tests.support.processes import wait_until
 from tests.support.whole_run import Address
 
@@ -27,26 +24,6 @@ def streams(whole: Address) -> int:
     )
     assert found is not None
     return int(float(found[1]))
-
-
-def begin(whole: Address, model: str) -> str:
-    """Asks without a browser; returns the conversation's id as soon as there is one."""
-    body = {"input_data": "Count, and take your time", "models": [model]}
-    with post(whole, "/api/v1/compare-stream", body) as answer:
-        identity: str = answer.headers["X-Conversation-Id"]
-    return identity
-
-
-def post(whole: Address, path: str, body: object) -> HTTPResponse:
-    request = urllib.request.Request(
-        whole.url + path, data=json.dumps(body).encode(), headers={"Content-Type": "application/json"}
-    )
-    answer: HTTPResponse = urllib.request.urlopen(request, timeout=PATIENCE_S)
-    return answer
-
-
-def stop(whole: Address, conversation: str) -> None:
-    post(whole, f"/api/v1/conversations/{conversation}/cancel", {}).close()
 
 
 def shown(page: Page) -> str:

@@ -1,10 +1,11 @@
 // One model's answer: a header that says how it stands and what can be done, and what it said.
-import { memo, useEffect, useRef } from "react";
+import { memo, useEffect } from "react";
 import { CopyButton } from "../../components/ui/CopyButton";
 import { dollars } from "../../components/ui/money";
 import { MessageBubble } from "../../components/conversation/MessageBubble";
 import { isSeen, watchSight } from "../../state/sight";
 import { ended, type Answer, type AnswerPhase, type Medium } from "../../state/turn";
+import { useFollowing } from "./useFollowing";
 
 const STATUS: Record<AnswerPhase, string> = {
   waiting: "Waiting",
@@ -41,14 +42,8 @@ interface Props {
 
 /** Drawn anew only when its own answer has changed: twelve of them stream at once. */
 export const AnswerCard = memo(function AnswerCard({ answer, prompt, name, blind, best, thumb, busy, actions }: Props) {
-  const body = useRef<HTMLDivElement>(null);
-  const atEnd = useRef(true);
-  // Who reads at the end stays there; who has scrolled away is left alone.
-  useEffect(() => {
-    // A card out of sight is not laid out, and must not be made to be.
-    if (body.current && atEnd.current && !ended(answer) && isSeen(answer.responseId)) body.current.scrollTop = 1e9;
-  });
-  useEffect(() => (body.current ? watchSight(body.current, answer.responseId) : undefined), [answer.responseId]);
+  const { body, listening } = useFollowing(() => !ended(answer) && isSeen(answer.responseId));
+  useEffect(() => (body.current ? watchSight(body.current, answer.responseId) : undefined), [answer.responseId, body]);
   const done = ended(answer);
   return (
     <article className="answer" aria-labelledby={`name-${answer.responseId}`} data-phase={answer.phase}>
@@ -119,9 +114,7 @@ export const AnswerCard = memo(function AnswerCard({ answer, prompt, name, blind
         tabIndex={0}
         role="region"
         aria-label={`Answer of ${name}`}
-        onScroll={({ currentTarget: box }) => {
-          atEnd.current = box.scrollHeight - box.scrollTop - box.clientHeight < 40;
-        }}
+        {...listening}
       >
         <MessageBubble
           answer={answer}
