@@ -70,6 +70,11 @@ def test_the_whole_journey_on_a_phone(phone: Page) -> None:
     phone.get_by_role("tab", name="sim/speaker").tap()
     plays(answer(phone, "sim/speaker").locator("audio"))
 
+    panel = phone.get_by_role("tabpanel", name="sim/speaker")
+    expect(panel).to_be_visible()
+    controlled = phone.get_by_role("tab", name="sim/speaker").get_attribute("aria-controls")
+    expect(panel).to_have_attribute("id", str(controlled))
+
     tab = phone.get_by_role("tab", name="sim/director")
     swipe(phone, to_the_left=True)
     expect(tab).to_have_attribute("aria-selected", "true")

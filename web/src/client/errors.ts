@@ -18,7 +18,7 @@ export class ApiError extends Error {
 export class UnreachableError extends Error {
   override readonly name = "UnreachableError";
   constructor() {
-    super("The server does not answer. What was sent is kept; this page tries again by itself.");
+    super("The server does not answer. This page tries again by itself.");
   }
 }
 

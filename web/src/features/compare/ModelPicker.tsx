@@ -48,6 +48,7 @@ export function ModelPicker({ chosen, onChange }: { chosen: readonly string[]; o
           </button>
           <Saved
             kind="sets of models"
+            one="model set"
             current={chosen.length === 0 ? null : [...chosen]}
             nameOf={(set) => set.join(", ")}
             onChoose={onChange}

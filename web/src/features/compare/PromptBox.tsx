@@ -156,6 +156,7 @@ export const PromptBox = memo(function PromptBox(given: Props) {
         </label>
         <Saved
           kind="prompts"
+          one="prompt"
           current={text.trim() === "" ? null : text}
           nameOf={(prompt) => prompt.trim().replace(/\s+/g, " ").slice(0, 60)}
           onChoose={onText}

@@ -9,10 +9,19 @@ afterEach(() => {
 });
 
 const show = (current: string, onChoose = vi.fn()) =>
-  render(<Saved kind="prompts" current={current} nameOf={(prompt) => prompt.slice(0, 5)} onChoose={onChoose} />);
+  render(<Saved kind="prompts" one="prompt" current={current} nameOf={(prompt) => prompt.slice(0, 5)} onChoose={onChoose} />);
 const toggle = () => screen.getByRole("button");
 
 describe("Saved", () => {
+  it("calls its button by what it saves, for two stand on one page", async () => {
+    show("Hello");
+    render(<Saved kind="sets of models" one="model set" current={["a/b"]} nameOf={() => "a/b"} onChoose={vi.fn()} />);
+    const names = () => screen.getAllByRole("button").map((one) => one.textContent);
+    expect(names()).toEqual(["Save prompt", "Save model set"]);
+    await userEvent.click(screen.getByRole("button", { name: "Save prompt" }));
+    expect(names()).toEqual(["Saved prompt", "Save model set"]);
+  });
+
   it("keeps two that begin alike apart", async () => {
     show("Hello one");
     await userEvent.click(toggle());

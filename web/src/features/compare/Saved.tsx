@@ -4,13 +4,15 @@ import { useKept } from "../../components/ui/useKept";
 interface Props<T> {
   /** Where it is kept, and what it is called in the plural. */
   kind: string;
+  /** What one of them is called: two of these stand on one page. */
+  one: string;
   /** What would be saved now; null where there is nothing to save. */
   current: T | null;
   nameOf: (value: T) => string;
   onChoose: (value: T) => void;
 }
 
-export function Saved<T>({ kind, current, nameOf, onChoose }: Props<T>) {
+export function Saved<T>({ kind, one: thing, current, nameOf, onChoose }: Props<T>) {
   const [saved, setSaved] = useKept<Record<string, T>>(`saved ${kind}`, {});
   const names = Object.keys(saved);
   const same = names.find((one) => JSON.stringify(saved[one]) === JSON.stringify(current));
@@ -47,8 +49,7 @@ export function Saved<T>({ kind, current, nameOf, onChoose }: Props<T>) {
       )}
       {current !== null && (
         <button type="button" className="quiet" aria-pressed={known} onClick={toggle}>
-          {known ? "Saved" : "Save"}
-          <span className="visually-hidden"> among the saved {kind}</span>
+          {known ? "Saved" : "Save"} {thing}
         </button>
       )}
     </span>

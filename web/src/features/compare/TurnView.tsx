@@ -5,6 +5,7 @@ import type { Sent } from "../../state/stored";
 import { ended, type Answer, type Turn } from "../../state/turn";
 import { AnswerCard, type AnswerActions } from "./AnswerCard";
 import { letter, shuffled } from "./blind";
+import { isNarrow, useNarrow } from "./useNarrow";
 import { useSwipe } from "./useSwipe";
 import { RatingNote } from "./RatingNote";
 import { AddModel } from "./AddModel";
@@ -27,11 +28,12 @@ interface Props {
 const LEAST_PX = 240;
 const USUAL_PX = 352; // the design's --column
 const STEP_PX = 32;
-const NARROW = "(max-width: 48rem)"; // as in compare.css
 
 /** Drawn anew only when its own turn has changed: a conversation has many that are over. */
 export const TurnView = memo(function TurnView({ turn, rating, sent, blind, busy, actions, onEdit, onAdd, onNote, onStopAll }: Props) {
   const [tab, setTab] = useState(0);
+  // Where all stand side by side there are no tabs, and so no panels.
+  const tabbed = useNarrow();
   const [widths, setWidths] = useState<Record<string, number>>({});
   const best = rating?.best_response_id ?? null;
   const running = turn.answers.some((answer) => !ended(answer));
@@ -41,7 +43,7 @@ export const TurnView = memo(function TurnView({ turn, rating, sent, blind, busy
   const name = (answer: Answer, n: number) => (hidden ? letter(n) : answer.model);
   const swipe = useSwipe((by) => {
     // Where all stand side by side, a finger scrolls.
-    if (matchMedia(NARROW).matches) setTab((at) => Math.min(answers.length - 1, Math.max(0, at + by)));
+    if (isNarrow()) setTab((at) => Math.min(answers.length - 1, Math.max(0, at + by)));
   });
   return (
     <section className="turn" aria-label="Turn">
@@ -73,6 +75,7 @@ export const TurnView = memo(function TurnView({ turn, rating, sent, blind, busy
             key={answer.responseId}
             type="button"
             role="tab"
+            id={`tab-${answer.responseId}`}
             aria-selected={n === tab}
             aria-controls={`column-${answer.responseId}`}
             tabIndex={n === tab ? 0 : -1}
@@ -93,6 +96,7 @@ export const TurnView = memo(function TurnView({ turn, rating, sent, blind, busy
           <div
             key={answer.responseId}
             id={`column-${answer.responseId}`}
+            {...(tabbed ? { role: "tabpanel", "aria-labelledby": `tab-${answer.responseId}` } : {})}
             className={n === tab ? "column chosen" : "column"}
             style={widthOf(widths[answer.responseId])}
           >
