@@ -17,6 +17,8 @@ from polylogue.schemas.envelope import Request
 
 POLL_MS = 200
 BATCH_RECORDS = 2000
+# Nobody waits for the sweeper: what comes is gathered.
+GATHER = {"fetch_max_wait_ms": 500, "fetch_min_bytes": 64 * 1024}
 ASK_TIMEOUT_S = 10.0  # one question to the broker
 LEAVE_TIMEOUT_S = 3.0
 AWAY_PAUSE_S = 1.0
@@ -37,7 +39,7 @@ class LogGroup(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         self.generation = 0
         self._topic = topic_name(settings, CONVERSATION_EVENTS)
         self._consumer = group_consumer(
-            settings, settings.kafka_topic_prefix + group, auto_offset_reset="earliest"
+            settings, settings.kafka_topic_prefix + group, auto_offset_reset="earliest", **GATHER
         )
 
     def on_partitions_revoked(self, _revoked: Iterable[TopicPartition]) -> None:
