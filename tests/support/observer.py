@@ -100,7 +100,11 @@ async def observe(bootstrap_servers: str, prefix: str) -> Observation:
         await consumer.stop()
     return Observation(
         events=[json.loads(record.value) for record in found["conversation-events"]],
-        claims=[json.loads(record.value)["data"]["claim"] for record in found["media-requests"]],
+        claims=[
+            request["data"]["claim"]
+            for request in (json.loads(record.value) for record in found["media-requests"])
+            if request["type"] != "PrepareMedia"  # a hint, of which there may be none
+        ],
         segments={
             (record.partition, record.offset): (
                 dict(record.headers)["media_id"].decode(),
