@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator
 
@@ -52,6 +53,15 @@ def swipe(phone: Page, *, to_the_left: bool) -> None:
     touch.detach()
 
 
+def turn_to(phone: Page, model: str) -> None:
+    """The browser takes a touch that comes quickly after a swipe for the end of that, and not for a tap."""
+    tab = phone.get_by_role("tab", name=model)
+    while tab.get_attribute("aria-selected") != "true":
+        tab.tap()
+        with contextlib.suppress(AssertionError):
+            expect(tab).to_have_attribute("aria-selected", "true", timeout=2000)
+
+
 def test_the_whole_journey_on_a_phone(phone: Page) -> None:
     phone.goto("/")
     expect(phone.get_by_role("heading", level=1)).to_be_visible()
@@ -81,7 +91,7 @@ def test_the_whole_journey_on_a_phone(phone: Page) -> None:
     swipe(phone, to_the_left=False)
     expect(tab).to_have_attribute("aria-selected", "false")
 
-    phone.get_by_role("tab", name="sim/painter").tap()
+    turn_to(phone, "sim/painter")
     answer(phone, "sim/painter").get_by_role("button", name=re.compile("^Enlarge")).first.tap()
     enlarged = phone.get_by_role("dialog", name="Picture by sim/painter")
     phone.wait_for_function(
