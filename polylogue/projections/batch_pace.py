@@ -15,7 +15,7 @@ class BatchPace:
     second, all processes and servers together took 1.4 cores, and with fetches held for 75 ms 0.6.
     """
 
-    HOLD_MS = 60  # below the follower's poll, which would come back without records
+    HOLD_MS = 75  # below the follower's poll, which would come back without records
     HELD_BYTES = 256 * 1024  # some hundreds of records: who has so many before it need not gather any
 
     def __init__(self, consumer: AIOKafkaConsumer, wait_ms: int) -> None:
