@@ -16,6 +16,7 @@ class BatchPace:
     """
 
     HOLD_MS = 75  # below the follower's poll, which would come back without records
+    ALONE_MS = 30  # behind an event that came by itself: what follows it is in the tables within 50 ms
     HELD_BYTES = 256 * 1024  # some hundreds of records: who has so many before it need not gather any
 
     def __init__(self, consumer: AIOKafkaConsumer, wait_ms: int) -> None:
@@ -25,6 +26,7 @@ class BatchPace:
     def saw(self, records: int) -> None:
         """After every poll: how many there were."""
         if records:
-            hold_fetches(self._consumer, self.HOLD_MS, self.HELD_BYTES)
+            held_ms = self.HOLD_MS if records > 1 else self.ALONE_MS
+            hold_fetches(self._consumer, held_ms, self.HELD_BYTES)
         else:
             hold_fetches(self._consumer, self._wait_ms)

@@ -125,7 +125,7 @@ class Follower(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         if batches:
             self._kafka.over()
         if self._pace is not None:
-            self._pace.saw(len(batches))
+            self._pace.saw(sum(map(len, batches.values())))
         if not await self._tables.write_together(batches):
             for place, records in batches.items():
                 refusal = await self._tables.write(place, records)

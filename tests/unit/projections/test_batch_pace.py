@@ -20,9 +20,10 @@ def _pace(fetcher: Any) -> BatchPace:
     return BatchPace(SimpleNamespace(_fetcher=fetcher), 50)
 
 
-def test_while_events_come_fetches_are_held(fetcher: Any) -> None:
-    _pace(fetcher).saw(1)
-    assert fetcher._fetch_max_wait_ms == BatchPace.HOLD_MS
+@pytest.mark.parametrize(("records", "held_ms"), [(1, BatchPace.ALONE_MS), (2, BatchPace.HOLD_MS)])
+def test_while_events_come_fetches_are_held(fetcher: Any, records: int, held_ms: int) -> None:
+    _pace(fetcher).saw(records)
+    assert fetcher._fetch_max_wait_ms == held_ms
     assert fetcher._fetch_min_bytes == BatchPace.HELD_BYTES
 
 
