@@ -56,6 +56,7 @@ class Stage:
         return script
 
     async def sql(self, statement: str, *values: object) -> None:
+        await caught_up(self.settings)  # a turn's stream ends before its rows are written
         async with await psycopg.AsyncConnection.connect(connection_string(self.settings)) as database:
             await database.execute(statement, values)  # type: ignore[arg-type]
 
