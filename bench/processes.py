@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from unittest.mock import patch
 
 from polylogue.infra.local.ports import choose
 from polylogue.infra.local.stack import LocalStack, environment
@@ -27,6 +28,12 @@ SERVER_READY_S = 20.0
 ASK_EVERY_S = 0.02
 # What would lead the system to servers or a gateway of somebody else.
 FOREIGN = ("KAFKA_", "DATABASE_", "S3_", "AWS_", "OPENROUTER_", "POLYLOGUE_", "PORT", "HOST")
+# Those of Kafka's own start script. A laptop's Kafka runs with a small heap and without the optimising compiler.
+KAFKA_AS_IN_PRODUCTION = {
+    "KAFKA_HEAP_OPTS": "-Xms1g -Xmx1g",
+    "KAFKA_JVM_PERFORMANCE_OPTS": "-server -XX:+UseG1GC -XX:MaxGCPauseMillis=20 -XX:InitiatingHeapOccupancyPercent=35 "
+    "-XX:+ExplicitGCInvokesConcurrent",
+}
 
 
 class BenchError(Exception):
@@ -82,8 +89,8 @@ def gateway() -> Iterator[str]:
 
 @contextmanager
 def local_servers(*names: str) -> Iterator[Settings]:
-    """Kafka, Postgres or S3 alone, with data of their own."""
-    with data_directory() as directory:
+    """Kafka, Postgres or S3 alone, with data of their own; Kafka as in production."""
+    with data_directory() as directory, patch.dict(os.environ, KAFKA_AS_IN_PRODUCTION):
         stack = LocalStack(directory, services=frozenset(names))
         stack.up()
         try:

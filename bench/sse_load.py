@@ -252,6 +252,7 @@ def main() -> None:
     )
     arguments.add_argument("--slow", type=int, default=0, help="further ones that do not read")
     arguments.add_argument("--seconds", type=float, default=5)
+    arguments.add_argument("--warm", type=float, default=2, help="seconds of `tail` that are not counted")
     arguments.add_argument("--windows", type=int, default=1)
     arguments.add_argument("--what", choices=("tail", "idle", "storm"), default="tail")
     chosen = arguments.parse_args()
@@ -268,7 +269,7 @@ def main() -> None:
             measure(load, chosen.seconds, chosen.pid)
             found.append(storm(load, chosen.pid))
     else:
-        measure(load, 2, chosen.pid)  # warms up
+        measure(load, chosen.warm, chosen.pid)
         found = [measure(load, chosen.seconds, chosen.pid) for _ in range(chosen.windows)]
     print(json.dumps(found))
 

@@ -25,7 +25,7 @@ from tests.support.processes import environment
 
 PARTITIONS = 12
 READY_S = 60.0
-WARM_S = 3.0
+WARM_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -73,9 +73,10 @@ async def run(
     first: int = 1000,
     slow: int = 0,
     settle_s: float = 2,
+    warm_s: float = WARM_S,
 ) -> list[dict[str, Any]]:
     """What `bench.sse_load` found in each window; the writer's CPU is `write_cpu_s` of all windows together."""
-    lasts = windows * (seconds + (3 if what == "storm" else 0)) + WARM_S + 2
+    lasts = windows * (seconds + (3 if what == "storm" else 0)) + warm_s + 3
     with tempfile.TemporaryDirectory(prefix="polylogue-bench-") as directory:
         paths = Path(directory) / "paths"
         events = await _python(
@@ -92,7 +93,7 @@ async def run(
                 "bench.sse_load",
                 *("--port", str(server.port), "--pid", str(server.pid), "--paths", str(paths)),
                 *("--connections", str(connections), "--seconds", str(seconds), "--windows", str(windows)),
-                *("--what", what, "--first", str(first), "--slow", str(slow)),
+                *("--what", what, "--first", str(first), "--slow", str(slow), "--warm", str(warm_s)),
             )
             try:
                 for _ in range(2 if what == "idle" else 1):

@@ -15,7 +15,7 @@ from bench.figure import RUNS, Figure, Series, Table, Target
 from bench.gateway import PICTURE
 from bench.media_requests import counted
 from bench.pictures import MB
-from bench.processes import BenchError, data_directory, gateway, system
+from bench.processes import KAFKA_AS_IN_PRODUCTION, BenchError, data_directory, gateway, system
 from bench.questions import Line, ask
 from polylogue.infra.s3 import create_s3_client
 from polylogue.schemas.usage import Steps
@@ -34,7 +34,7 @@ MADE_WITHIN_S, ASK_EVERY_S = 30.0, 0.1
 async def run(quick: bool) -> list[Series]:
     table = Table()
     with gateway() as models:
-        named = {"OPENROUTER_BASE_URL": models, "OPENROUTER_API_KEY": "bench"}
+        named = {"OPENROUTER_BASE_URL": models, "OPENROUTER_API_KEY": "bench"} | KAFKA_AS_IN_PRODUCTION
         with data_directory() as directory, system(directory, named) as running:
             s3 = create_s3_client(running.settings())
             s3.create_bucket(Bucket=BUCKET)

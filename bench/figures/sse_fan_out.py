@@ -11,6 +11,7 @@ from bench.processes import local_servers
 from polylogue.infra.settings import Settings
 
 SECONDS = 5.0
+WARM_S = 20.0  # until the broker's Java has compiled what it does for these loads
 MOST_P99_MS = 100.0
 B_RATES = (1000, 2000, 3000, 4000, 6000)  # events a second to 500 readers
 SLOW_RATE = 1000.0  # of which a reader who reads nothing is behind by a mebibyte after some seconds
@@ -44,6 +45,7 @@ async def _loads(settings: Settings, windows: int, seconds: float, *, quick: boo
                     rate=rate,
                     seconds=seconds,
                     windows=windows,
+                    warm_s=2.0 if quick else WARM_S,
                 )
                 _note(table, f"{load}, {name}", found, Target(wanted, at_most=False) if ours else None)
     async with sse_runs.product(settings) as server:

@@ -56,11 +56,12 @@ class Hub:
         self.log_ids: dict[int, str] = {}
         self.positions: dict[int, int] = {}  # partition → offset of the next record that the tail will bring
         self.lag = 0  # records that the log has and the tail has not brought
+        self.delivered = 0  # frames, to all readers together
         self.stopping = False
         self._channels: dict[bytes, Channel] = {}
         self._awaited: dict[asyncio.Future[None], tuple[int, int]] = {}
         self.past = Past(self.log_ids, read=read, url_for=url_for, skipped=skipped, caught_up=caught_up)
-        self._clock, self._delivered = clock, delivered
+        self._clock, self._count = clock, delivered
         self.live = LiveStreams(clock, cut=cut)
         self.owners = Owners(clock)
         self._locate = locate
@@ -232,12 +233,16 @@ class Hub:
 
     def _bring_feed(self, feed: OwnerFeed) -> None:
         feed.wake()
-        self._delivered(*feed.deliver(self._clock()))
+        self._note(*feed.deliver(self._clock()))
 
     def _bring(self, channel: Channel) -> None:
         channel.wake()
         if channel.audiences:
-            self._delivered(*channel.deliver(self._clock()))
+            self._note(*channel.deliver(self._clock()))
+
+    def _note(self, frames: int, size_bytes: int) -> None:
+        self.delivered += frames
+        self._count(frames, size_bytes)
 
     def now(self) -> float:
         return self._clock()

@@ -51,10 +51,11 @@ async def run_tail(
             pace = TailPace(consumer, clock)
             while True:
                 batches = await consumer.getmany(timeout_ms=POLL_MS, max_records=MOST_RECORDS)
+                before = hub.delivered
                 for partition, brought in batches.items():
                     hub.feed(partition.partition, brought)
                 hub.lag = await lag_of(consumer, hub, partitions)
-                pace.saw(sum(map(len, batches.values())))
+                pace.saw(sum(map(len, batches.values())), hub.delivered - before)
 
 
 async def lag_of(consumer: AIOKafkaConsumer, hub: Hub, partitions: list[TopicPartition]) -> int:

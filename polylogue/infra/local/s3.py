@@ -118,7 +118,12 @@ class S3(Service):
             "org.gaul.s3proxy.Main",
             "--properties",
             str(self._settings),
-            options=["-Xms64m", "-Xmx256m", f"-Dlogback.configurationFile={self._logback}"],
+            options=[
+                "-Xms64m",
+                "-Xmx256m",
+                java.SMALL_HEAP_COLLECTOR,
+                f"-Dlogback.configurationFile={self._logback}",
+            ],
         )
 
     def answers(self, port: int) -> bool:

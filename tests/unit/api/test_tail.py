@@ -14,7 +14,7 @@ from aiokafka.errors import KafkaConnectionError
 
 from polylogue.api import tail
 from polylogue.api.tail import lag_of
-from polylogue.api.tail_pace import FLOWING_MS, HOLD_MS, QUIET_MS, TailPace
+from polylogue.api.tail_pace import FLOWING_MS, HOLD_MS, QUIET_MS, SHORT_MS, TailPace
 
 
 class Paced:
@@ -26,13 +26,13 @@ class Paced:
         consumer: Any = SimpleNamespace(_fetcher=self.fetcher)
         self._pace = TailPace(consumer, lambda: self.now)
 
-    def second(self, fetches: int, records: int) -> None:
+    def second(self, fetches: int, records: int, *, readers: int = 1) -> None:
         for _ in range(fetches):
             self.now += 1 / fetches
-            self._pace.saw(records // fetches)
+            self.saw(records // fetches, readers=readers)
 
-    def saw(self, records: int) -> None:
-        self._pace.saw(records)
+    def saw(self, records: int, *, readers: int = 1) -> None:
+        self._pace.saw(records, records * readers)
 
     @property
     def held(self) -> bool:
@@ -61,6 +61,24 @@ def test_a_fetch_is_held_while_many_small_ones_come_and_let_go_when_few_do() -> 
     tail.second(100, 100)
     assert not tail.held
     assert tail.wait_ms == FLOWING_MS
+
+
+def test_fetches_are_short_while_so_many_read_along_that_they_cost_little_beside_writing() -> None:
+    tail = Paced()
+    tail.second(50, 50, readers=100)
+    assert tail.wait_ms == FLOWING_MS
+    tail.second(50, 50, readers=500)
+    assert (tail.wait_ms, tail.held) == (SHORT_MS, False)
+    tail.second(50, 50, readers=100)
+    assert tail.wait_ms == FLOWING_MS
+
+
+def test_nothing_is_asked_for_often_once_nothing_comes_however_many_read() -> None:
+    tail = Paced()
+    tail.second(50, 50, readers=500)
+    tail.now += TailPace.QUIET_AFTER_S + 0.1
+    tail.saw(0, readers=500)
+    assert tail.wait_ms == QUIET_MS
 
 
 def test_fetches_grow_long_while_nothing_comes_and_are_short_again_with_the_first_record() -> None:

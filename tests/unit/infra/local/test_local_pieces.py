@@ -18,6 +18,7 @@ from polylogue.infra.local.errors import LocalStackError
 from polylogue.infra.local.file_lock import held
 from polylogue.infra.local.files import write_private
 from polylogue.infra.local.java import property_value
+from polylogue.infra.local.kafka import jvm
 from polylogue.infra.local.s3 import S3
 from polylogue.infra.local.service import installed
 from polylogue.infra.local.stack import Endpoints, LocalStack, environment, quiet
@@ -108,6 +109,19 @@ def test_endpoints_do_not_print_their_secrets() -> None:
         database_url="postgresql://a:canary@h/d", s3_secret_key="canary", s3_access_key="canary"
     )
     assert "canary" not in f"{endpoints} {endpoints!r}"
+
+
+def test_kafkas_java_takes_the_options_that_its_own_start_script_takes_and_has_those_of_a_laptop_otherwise() -> (
+    None
+):
+    named = {
+        "KAFKA_HEAP_OPTS": "-Xms1g -Xmx1g",
+        "KAFKA_JVM_PERFORMANCE_OPTS": '-XX:+UseG1GC "-Dsaid=two words"',
+    }
+    asked, laptop = jvm(named), jvm({"KAFKA_HEAP_OPTS": ""})
+    assert asked[:4] == ["-Xms1g", "-Xmx1g", "-XX:+UseG1GC", "-Dsaid=two words"]
+    assert laptop[:4] == ["-Xms128m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
+    assert asked[4:] == laptop[4:]
 
 
 def test_unknown_service_is_refused_by_name(tmp_path: Path) -> None:
