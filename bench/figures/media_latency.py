@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 SIZES_MB = (1, 10, 100)
+WARM_MB, WARM_TIMES = (
+    10,
+    10,
+)  # until the Java of both servers has compiled what it does for a picture and a bare upload
 BUCKET = "bench-bare"
 MOST_AT_ONCE = 10 * MB  # the local server keeps a signed request in memory until it is whole
 RATIO = Target(2.5)  # from 10 MB on, without the check of the file
@@ -39,11 +43,13 @@ async def run(quick: bool) -> list[Series]:
             s3 = create_s3_client(running.settings())
             s3.create_bucket(Bucket=BUCKET)
             async with aiohttp.ClientSession() as session, counted(running.settings()) as usage:
+                for number in range(0 if quick else WARM_TIMES):
+                    await _beside(session, running.url, s3, WARM_MB, f"warm-{number}")
                 for size in SIZES_MB:
                     for number in range(2 if quick else RUNS + 1):
-                        took_ms, media_id, data = await _picture(session, running.url, size * MB)
-                        await _smaller_versions(session, running.url, media_id)
-                        bare_ms = await asyncio.to_thread(_put, s3, f"{size}-{number}.png", data)
+                        media_id, took_ms, bare_ms = await _beside(
+                            session, running.url, s3, size, f"{size}-{number}"
+                        )
                         (outcome,) = await usage.of([media_id])
                         if number == 0:
                             continue  # connections, threads and code are cold
@@ -62,6 +68,15 @@ async def run(quick: bool) -> list[Series]:
                         )
             s3.close()
     return table.series()
+
+
+async def _beside(
+    session: aiohttp.ClientSession, url: str, s3: S3Client, size_mb: int, name: str
+) -> tuple[str, float, float]:
+    """The id of one picture, how long it took, and how long the bare upload of the same bytes then took, in ms."""
+    took_ms, media_id, data = await _picture(session, url, size_mb * MB)
+    await _smaller_versions(session, url, media_id)
+    return media_id, took_ms, await asyncio.to_thread(_put, s3, f"{name}.png", data)
 
 
 async def _picture(session: aiohttp.ClientSession, url: str, size: int) -> tuple[float, str, bytes]:
@@ -113,7 +128,8 @@ FIGURE = Figure(
     "`put_object` of the same bytes to the same server (at 100 MB its `upload_fileobj`, which sends parts in parallel), "
     "from the call to its return. "
     "It hashes the bytes for its signature, as boto3 does without TLS, which the product leaves out because it sends their "
-    "SHA-256. Between two pictures the smaller versions of the last one are waited for. "
+    "SHA-256. Before the first that count, ten pictures of 10 MB and as many bare uploads warm up both servers' Java; "
+    "Kafka's runs with the options of its own start script. Between two pictures the smaller versions of the last one are waited for. "
     "How long the agent took for each of its steps stands below; the check of the file (`validate`) is taken off for "
     "the last ratio.",
     run,

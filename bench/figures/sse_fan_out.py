@@ -129,7 +129,8 @@ FIGURE = Figure(
     "by one epoll process with all connections. A: 500 readers of one conversation, 50 events/s. C: 500 conversations "
     "with a reader each, 2,000 events/s. B: the highest rate to 500 readers with p99 under 100 ms. Plain: the same "
     "frames by FastAPI's StreamingResponse with a queue a reader. Those who do not read: of one conversation with 1,000 "
-    "events/s. Memory is what the server's resident set grows by. CPU is that of the server alone.",
+    "events/s. A and C are counted after 20 s to warm up, and Kafka's Java runs with the options of its own start script. "
+    "Memory is what the server's resident set grows by. CPU is that of the server alone.",
     run,
     only_if_named=True,
 )
