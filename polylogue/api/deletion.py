@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, LiteralString
 
 from psycopg.rows import dict_row
 
-from polylogue.api.changes import channel_of, seen, send
+from polylogue.api.changes import SEEN_WITHIN_S, channel_of, seen, send
 from polylogue.api.errors import ApiError, not_found
+from polylogue.api.projected import ASK_EVERY_S
 from polylogue.api.services import Services
 from polylogue.schemas.claims import MediumRef
 from polylogue.schemas.commands import DeleteConversation, RemoveMedia
@@ -39,6 +42,12 @@ _HEIRS = """
           AND (%(model)s::text IS NULL OR child.parent_model_id IS NULL OR child.parent_model_id = %(model)s)
     )
     SELECT conversation_id, title FROM heirs WHERE NOT deleted ORDER BY conversation_id
+"""
+# What was begun a moment ago, whose parent the tables do not know yet.
+_BEGUN = """
+    SELECT FROM submissions AS begun
+    WHERE begun.owner_id = %(owner)s AND begun.first_sent_at > now() - interval '30 seconds'
+      AND NOT EXISTS (SELECT FROM conversations WHERE conversation_id = begun.conversation_id) LIMIT 1
 """
 _REFERENCE = (
     "media_id, media_type, conversation_id, owner_id, key, turn_id, response_id, model_id, size_bytes"
@@ -146,6 +155,10 @@ async def _heirs(
     services: Services, owner: str, conversation_id: str, turn_id: str | None = None, model: str | None = None
 ) -> list[dict[str, Any]]:
     values = {"conversation": conversation_id, "owner": owner, "turn": turn_id, "model": model}
+    with suppress(TimeoutError):  # while no runner runs nobody can tell
+        async with asyncio.timeout(SEEN_WITHIN_S):
+            while await _rows(services, _BEGUN, values):  # noqa: ASYNC110 (the state of other processes)
+                await asyncio.sleep(ASK_EVERY_S)
     return await _rows(services, _HEIRS, values)
 
 

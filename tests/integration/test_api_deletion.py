@@ -102,6 +102,21 @@ async def test_a_medium_that_is_deleted_is_gone_from_the_storage_and_for_every_r
     assert (again.status_code, again.json()["status"]) == (200, "deleted")
 
 
+async def test_what_was_begun_a_moment_ago_keeps_its_parent_from_being_deleted_unasked(
+    system: System,
+) -> None:
+    parent = (await system.asked(models=[TEXT]))[0]["conversation_id"]
+    await system.read(parent)
+    url = f"/api/conversations/{parent}"
+    begun: set[str] = set()
+    for _ in range(5):
+        child = (await system.one.post(f"{url}/breakout", json={"model": TEXT})).json()["conversation_id"]
+        begun.add(child)
+        refused = await system.other.delete(url)
+        assert code(refused) == (409, "has_branches")
+        assert {one["conversation_id"] for one in refused.json()["conversations"]} == begun
+
+
 async def test_a_conversation_that_is_deleted_stops_what_runs_and_takes_all_its_files_along(
     system: System,
 ) -> None:
