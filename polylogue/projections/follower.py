@@ -16,6 +16,7 @@ from polylogue.infra.settings import Settings
 from polylogue.infra.topics import CONVERSATION_EVENTS, topic_name
 from polylogue.projections.batch_pace import BatchPace
 from polylogue.projections.checkpoints import Checkpoint, CheckpointRefusedError, NotLiveError, take
+from polylogue.projections.gathering import Gathering
 from polylogue.projections.group import FETCH_MAX_WAIT_MS, group_consumer, lag, leave_group, report
 from polylogue.projections.log_heads import read_heads
 from polylogue.projections.metrics import LAG
@@ -52,6 +53,7 @@ class Follower(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         self._session = Session(settings, version.schema_name, application_name=name)
         self._labels = (projection.name, str(projection.version))
         self._owned = Ownership(*self._labels)
+        self._gathering = Gathering(projection, self._owned)
         self._next_report = 0.0
         self._pace: BatchPace | None = None
         self._renewed = False
@@ -126,12 +128,14 @@ class Follower(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
             self._kafka.over()
         if self._pace is not None:
             self._pace.saw(sum(map(len, batches.values())))
-        if not await self._tables.write_together(batches):
-            for place, records in batches.items():
+        due = self._gathering.due(batches)
+        if not await self._tables.write_together(due):
+            for place, records in due.items():
                 refusal = await self._tables.write(place, records)
                 if refusal is not None:
                     await self._refuse(consumer, place, refusal)
-        for place in self._owned.places - batches.keys():
+        # What stands before a position is only markers where nothing of the partition was read, held or tried.
+        for place in self._owned.places - batches.keys() - due.keys() - self._gathering.places:
             await self._pass_markers(consumer, place)
         if time.monotonic() >= self._next_report:
             await self._report(consumer)
