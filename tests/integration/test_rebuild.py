@@ -15,7 +15,7 @@ from polylogue.projections.operations import OperationRefusedError
 from polylogue.projections.rebuilding import Progress
 from tests.support.events import Story, interleave, produce_events, produce_raw, sample_story
 from tests.support.projections import MessagesV2, MessagesV3
-from tests.support.tables import caught_up, id_on, projector, query, until
+from tests.support.tables import PARTITIONS, caught_up, id_on, projector, query, until
 
 pytestmark = pytest.mark.stack
 
@@ -268,9 +268,8 @@ async def test_reset_lets_the_tables_be_built_from_the_log_that_is_there(prepare
                 "UPDATE projection_checkpoints SET next_offset = 100000 WHERE projection = %s", [NAME]
             )
         await operations.resume(prepared, NAME)
-        await until(
-            lambda: query(prepared, "SELECT FROM projection_stops WHERE reason LIKE '%%projections reset%%'")
-        )
+        stopped = "SELECT FROM projection_stops WHERE reason LIKE '%%projections reset%%'"
+        await until(lambda: len(query(prepared, stopped)) == PARTITIONS)
 
         await operations.reset(prepared, NAME)
         await operations.wait_for_lag(prepared, NAME, timeout_s=60)
