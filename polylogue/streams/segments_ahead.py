@@ -1,7 +1,7 @@
 """Writes a medium's segments while the gateway still sends it, before it is known whether it is a medium at all.
 
 Nothing refers to segments but a claim, so those of a medium that is refused, repeated or broken off lie there for
-nothing until retention removes them. A medium takes them for its own only where their bytes are its first ones.
+nothing until retention removes them. A medium takes them for its own only where its bytes are the ones that came.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ ROOM_WITHIN_S = 2.0  # a broker that is away must not keep the gateway waiting
 HEAD_BYTES = 8192  # what its type is told by
 ANNOUNCED_SEGMENTS = 2  # smaller media are stored as quickly without
 WAITING_IN_ALL = 16  # of all media of a runner; beyond it they are written when they are whole
-ON_THE_LOOP_BYTES = 1024 * 1024  # hashed within a millisecond
 
 _log = get_logger(__name__)
 
@@ -51,7 +50,6 @@ class Begun:
         self._held = held
         self._announce = announce
         self._acknowledged = 0  # segments
-        self._hash = hashlib.sha256()
         self._head = b""
         self._waiting: deque[bytes] = deque()
         self._writing: asyncio.Task[None] | None = None
@@ -61,7 +59,6 @@ class Begun:
     def add(self, segment: bytes) -> None:
         """Never waits."""
         self._head = self._head or segment[:HEAD_BYTES]
-        self._hash.update(segment)
         self.size_bytes += len(segment)
         self._waiting.append(segment)
         self._held.segments += 1
@@ -80,16 +77,9 @@ class Begun:
             return False
         return not self._broken
 
-    async def is_start_of(self, medium: MediaBytes) -> bool:
-        size = self.size_bytes
-        if self._broken or len(medium.data) < size or not medium.data.startswith(self._head):
-            return False
-        whole, rest = self._hash.copy(), memoryview(medium.data)[size:]
-        if len(rest) > ON_THE_LOOP_BYTES:
-            await asyncio.to_thread(whole.update, rest)
-        else:
-            whole.update(rest)
-        return whole.hexdigest() == medium.sha256
+    @property
+    def broken(self) -> bool:
+        return self._broken
 
     async def finish(self, medium: MediaBytes) -> SegmentRange:
         """Writes the rest of the medium that this is the start of."""
@@ -163,11 +153,13 @@ class SegmentsAhead:
         self._announce = announce
         self._max_bytes = max_bytes
         self._rest = bytearray()  # shorter than a segment
+        self._name = ""
         self._begun: Begun | None = None
         self._starts: set[bytes] = set()
 
-    def begin(self) -> bool:
+    def begin(self, name: str) -> bool:
         self.close()
+        self._name = name
         return self._wanted()
 
     async def add(self, data: bytes) -> bool:
@@ -193,10 +185,10 @@ class SegmentsAhead:
         self.close()
         return False
 
-    async def taken(self, medium: MediaBytes) -> Begun | None:
+    def taken(self, medium: MediaBytes) -> Begun | None:
         """What is there of a medium already, for the caller to finish."""
         begun = self._begun
-        if begun is None or not await begun.is_start_of(medium):
+        if begun is None or begun.broken or medium.arrived_as != self._name:
             return None
         self._begun = None
         self._rest.clear()

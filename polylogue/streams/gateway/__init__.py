@@ -4,6 +4,7 @@ Pure, bytes to events:
 
 - `sse`                `SseParser.feed(bytes) -> list[SseEvent]`, `.end()`; raises `LineTooLongError` or `EventTooLongError`
 - `framing`            `Framing.feed(bytes) -> list[Frame]`, `.end()`: SSE, or the JSON that came in its place
+- `line_ahead`, `lifted`: media are taken out of a line, decoded, while it arrives; `Framing.lift()`
 - `large_json`         JSON whose long strings stay bytes
 - `adapter`            what every adapter is: `feed(frame) -> list[GatewayEvent]`, `.end()`, `.fail(error)`, `.ended`
 - `chat_completions`, `responses`, `image_endpoint`, `speech`: one adapter each; `typed_events` is common to the last three

@@ -21,8 +21,9 @@ from polylogue.streams.gateway.events import (
     UpstreamError,
     UsageReported,
 )
+from polylogue.streams.gateway.lifted import LiftedString
 from polylogue.streams.gateway.media_intake import MediaIntake
-from polylogue.streams.gateway.parts import MediaPart
+from polylogue.streams.gateway.parts import MediaPart, Source, bytes_of
 from polylogue.streams.gateway.sse import MIB
 from polylogue.streams.gateway.surrogates import HalfCharacters
 from polylogue.streams.gateway.text_media import Piece, TextMedia
@@ -88,9 +89,9 @@ class Answer:
             self.images += event.media_type == "image"
         return event
 
-    def _leave_out(self, media_type: MediaType, source: str | memoryview) -> BadMedia | None:
-        raw = source.encode("utf-8", "replace") if isinstance(source, str) else bytes(source)
-        return BadMedia(media_type, "disabled", DISABLED) if self._left_out.first_time(raw)[1] else None
+    def _leave_out(self, media_type: MediaType, source: Source) -> BadMedia | None:
+        new = self._left_out.first_time(bytes_of(source))[1]
+        return BadMedia(media_type, "disabled", DISABLED) if new else None
 
     def sound(self, piece: Any) -> None:
         if not self._media_wanted:
@@ -99,6 +100,8 @@ class Answer:
             if left_out is not None:
                 self.emit(left_out)
             return
+        if isinstance(piece, LiftedString):
+            piece = piece.text()
         if isinstance(piece, str | memoryview) and len(piece):
             if self._audio is None:
                 self._audio = AudioPieces(audio_format=self._audio_format, max_bytes=self._max_media)

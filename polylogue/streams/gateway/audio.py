@@ -8,7 +8,6 @@ from urllib.parse import unquote_to_bytes
 import msgspec
 
 from polylogue.streams.gateway.base64_media import decode_base64, parse_data_url
-from polylogue.streams.gateway.large_json import LongString
 
 PCM16_RATE = 24_000  # Hz, mono: what every gateway means by pcm16, and what none of them says
 
@@ -48,7 +47,7 @@ class AudioPieces:
         self.bad = False  # a piece was not base64
         self.too_large = False
 
-    def add(self, piece: str | LongString) -> int:
+    def add(self, piece: str | memoryview) -> int:
         """How many bytes the piece brought."""
         if self.bad or self.too_large:
             return 0

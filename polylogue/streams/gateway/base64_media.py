@@ -12,6 +12,7 @@ import pybase64
 from polylogue.schemas.base import MediaType
 from polylogue.streams.gateway.events import BadMedia
 from polylogue.streams.gateway.large_json import LongString
+from polylogue.streams.gateway.lifted import LiftedString
 
 # The head of a data URL (type and parameters) is far shorter; the comma is looked for here only.
 LONGEST_HEAD_BYTES = 1024
@@ -26,6 +27,8 @@ class DecodedMedia(msgspec.Struct, frozen=True):
     data: bytes
     content_type: str | None = None
     parameters: dict[str, str] = {}
+    sha256: str | None = None  # where it is known
+    arrived_as: str | None = None  # see `MediaBytes`
 
 
 class DataUrl(msgspec.Struct, frozen=True):
@@ -59,6 +62,11 @@ def decode_media(
     source: str | LongString, media_type: MediaType, *, max_bytes: int
 ) -> DecodedMedia | BadMedia:
     """Also unwraps a data URL within a data URL, and takes a data URL where bare base64 belongs."""
+    if isinstance(source, LiftedString):
+        lifted = _decode_lifted(source, media_type, max_bytes=max_bytes)
+        if lifted is not None:
+            return lifted
+        source = source.text()
     view = memoryview(source.encode("utf-8", "replace")) if isinstance(source, str) else source
     content_type: str | None = None
     parameters: dict[str, str] = {}
@@ -72,9 +80,7 @@ def decode_media(
         is_base64 = url.is_base64
         view = url.payload
     if len(view) // 4 * 3 > max_bytes + 3:
-        return BadMedia(
-            media_type, "too_large", f"The model sent {_article(media_type)} above the size limit."
-        )
+        return _too_large(media_type)
     data = decode_base64(view) if is_base64 else unquote_to_bytes(bytes(view))
     if data is None:
         return BadMedia(
@@ -83,10 +89,25 @@ def decode_media(
     if not data:
         return BadMedia(media_type, "bad_base64", f"The model sent {_article(media_type)} without content.")
     if len(data) > max_bytes:
-        return BadMedia(
-            media_type, "too_large", f"The model sent {_article(media_type)} above the size limit."
-        )
+        return _too_large(media_type)
     return DecodedMedia(data, content_type, parameters)
+
+
+def _decode_lifted(
+    source: LiftedString, media_type: MediaType, *, max_bytes: int
+) -> DecodedMedia | BadMedia | None:
+    """What its text would be decoded to, where only its end is left to decode; None where it needs more than that."""
+    url, tail = parse_data_url(memoryview(source.before)), _decode_piece(source.after)
+    if url is None or not url.is_base64 or len(url.payload) or tail is None:
+        return None
+    data, sha256 = source.medium(tail)
+    if len(data) > max_bytes:
+        return _too_large(media_type)
+    return DecodedMedia(data, url.content_type, url.parameters, sha256, source.name)
+
+
+def _too_large(media_type: MediaType) -> BadMedia:
+    return BadMedia(media_type, "too_large", f"The model sent {_article(media_type)} above the size limit.")
 
 
 def decode_base64(payload: bytes | memoryview) -> bytes | None:

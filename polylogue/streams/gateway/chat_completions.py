@@ -18,7 +18,7 @@ from polylogue.streams.gateway.chat_fields import (
 )
 from polylogue.streams.gateway.events import GatewayEvent, UpstreamError, UsageReported
 from polylogue.streams.gateway.framing import Frame, JsonBody
-from polylogue.streams.gateway.parts import MediaPart, media_part, media_type_of
+from polylogue.streams.gateway.parts import MediaPart, Source, media_part, media_type_of
 from polylogue.streams.gateway.sse import MIB
 from polylogue.streams.gateway.usage import usage_of
 
@@ -58,7 +58,7 @@ class ChatCompletions:
             self._succeed()
         elif data:
             try:
-                document = large_json.loads(data)
+                document = large_json.loads(data, frame.lifted)
             except ValueError:
                 self._fail(errors.not_json(frame))
             else:
@@ -82,7 +82,7 @@ class ChatCompletions:
 
     def _whole(self, body: JsonBody) -> None:
         try:
-            document = large_json.loads(body.data)
+            document = large_json.loads(body.data, body.lifted)
         except ValueError:
             self._fail(errors.TRUNCATED)
             return
@@ -148,7 +148,7 @@ class ChatCompletions:
             self._answer.text(text)
 
     def _part(self, part: Any, *, reasoning_taken: bool) -> None:
-        if isinstance(part, str | memoryview):
+        if isinstance(part, Source):
             self._text(part)
             return
         if not isinstance(part, dict):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from polylogue.streams.gateway.events import GatewayEvent
+from polylogue.streams.gateway.lifted import LiftedString
 from polylogue.streams.gateway.parts import Source
 
 
@@ -42,9 +43,9 @@ def delta_of(document: dict[str, Any], choice: dict[str, Any]) -> dict[str, Any]
     if not isinstance(delta, dict):
         return None
     content, modality = delta.get("content"), document.get("modality")
-    if isinstance(content, str | memoryview) and modality == "audio":
+    if isinstance(content, Source) and modality == "audio":
         return {**delta, "content": None, "audio": {"data": content}}
-    if isinstance(content, str | memoryview) and modality == "image":
+    if isinstance(content, Source) and modality == "image":
         return {**delta, "content": None, "images": [content]}
     return delta
 
@@ -58,11 +59,13 @@ def listed(value: Any) -> list[Any]:
 def thoughts(value: Any) -> list[Source]:
     """The texts of a `thinking` value: a string, or a list of `{text}`."""
     texts = (piece.get("text") if isinstance(piece, dict) else piece for piece in listed(value))
-    return [text for text in texts if isinstance(text, str | memoryview)]
+    return [text for text in texts if isinstance(text, Source)]
 
 
 def text_of(value: Any) -> str:
     """As it came: a character may be cut in two between this piece and the next."""
+    if isinstance(value, LiftedString):
+        value = value.text()
     if isinstance(value, memoryview):
         return bytes(value).decode("utf-8", "replace")
     return value if isinstance(value, str) else ""

@@ -15,7 +15,7 @@ from polylogue.streams.gateway.adapter import Adapter
 from polylogue.streams.gateway.catalogue import ModelInfo, read_catalogue
 from polylogue.streams.gateway.events import GatewayEvent, JobStarted, UpstreamError
 from polylogue.streams.gateway.framing import Frame, Framing
-from polylogue.streams.gateway.line_ahead import EarlyTaker, LinesAhead
+from polylogue.streams.gateway.line_ahead import EarlyTaker, MediaAhead
 from polylogue.streams.gateway.line_budget import LineBudget
 from polylogue.streams.gateway.protocols import Protocol
 from polylogue.streams.gateway.raw_body import raw_media_type, read_raw
@@ -153,10 +153,10 @@ class Gateway:
     ) -> AsyncGenerator[list[GatewayEvent]]:
         if protocol == "videos":
             return self._jobs.order(questions.body(protocol, request), accept_s=self._first_byte_timeout)
-        return self._streamed(protocol, request, LinesAhead(early) if early else None)
+        return self._streamed(protocol, request, MediaAhead(early) if early else None)
 
     async def _streamed(
-        self, protocol: Protocol, request: ChatRequest, ahead: LinesAhead | None
+        self, protocol: Protocol, request: ChatRequest, ahead: MediaAhead | None
     ) -> AsyncGenerator[list[GatewayEvent]]:
         adapter = questions.adapter(protocol, request, max_media_bytes=self._max_media)
         framing = Framing(max_line_bytes=self._max_line, max_body_bytes=2 * self._max_line)
@@ -187,21 +187,20 @@ class Gateway:
                     self._on_bytes(len(data))
                 batches = _small_together(framing.feed(data) if data else framing.end())
                 line.holds(line.held + len(data))
-                complete = bool(batches)
                 while batches:
                     events = await _decode(adapter, batches.pop(0))
                     if events:
                         yield events
                     del events
-                if complete:
-                    line.holds(0)
                 if not data:
                     events = adapter.end()
                     if events:
                         yield events
                     return
-                if ahead is not None:
-                    await ahead.look(framing.unfinished, new=complete)
+                arriving = framing.lift()
+                line.holds(framing.held)
+                if arriving is not None and ahead is not None:
+                    await ahead.take(arriving)
                 patience = min(loop.time() + self._idle_timeout, deadline)
         except FAILURES as error:
             yield adapter.fail(self._transport.failure(error, deadline))
@@ -229,13 +228,17 @@ def _small_together(frames: list[Frame]) -> list[list[Frame]]:
     """Each large frame by itself, so that its bytes are handed on before the next are decoded."""
     batches: list[list[Frame]] = []
     for frame in frames:
-        if len(frame.data) >= OFF_LOOP_BYTES or not batches or len(batches[-1][0].data) >= OFF_LOOP_BYTES:
+        if not batches or _is_large(frame) or _is_large(batches[-1][0]):
             batches.append([])
         batches[-1].append(frame)
     return batches
 
 
+def _is_large(frame: Frame) -> bool:
+    return len(frame.data) >= OFF_LOOP_BYTES or frame.lifted is not None
+
+
 async def _decode(adapter: Adapter, frames: list[Frame]) -> list[GatewayEvent]:
-    if len(frames) == 1 and len(frames[0].data) >= OFF_LOOP_BYTES:
+    if len(frames) == 1 and _is_large(frames[0]):
         return await asyncio.to_thread(adapter.feed, frames[0])
     return [event for frame in frames for event in adapter.feed(frame)]

@@ -9,9 +9,9 @@ class SeenMedia:
     def __init__(self) -> None:
         self._seen: set[str] = set()
 
-    def first_time(self, data: bytes) -> tuple[str, bool]:
-        """The SHA-256 in lower-case hex, and whether these bytes are new."""
-        sha256 = hashlib.sha256(data).hexdigest()
+    def first_time(self, data: bytes, sha256: str | None = None) -> tuple[str, bool]:
+        """The SHA-256 in lower-case hex, where it is not known yet, and whether these bytes are new."""
+        sha256 = sha256 or hashlib.sha256(data).hexdigest()
         new = sha256 not in self._seen
         self._seen.add(sha256)
         return sha256, new

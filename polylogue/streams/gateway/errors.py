@@ -219,5 +219,6 @@ def _seconds(value: str, now: float | None, *, milliseconds: bool) -> float | No
 def not_json(frame: SseEvent) -> UpstreamError:
     """What an event whose data is no JSON means: an error told in words, an end within it, or garbage."""
     if frame.name == "error":
-        return from_document(bytes(frame.data[:MESSAGE_LENGTH]).decode("utf-8", "replace"))
+        data = frame.data if frame.lifted is None else frame.lifted.restored(frame.data)
+        return from_document(bytes(data[:MESSAGE_LENGTH]).decode("utf-8", "replace"))
     return TRUNCATED if frame.cut else GARBAGE

@@ -8,6 +8,8 @@ from typing import Any
 
 import orjson
 
+from polylogue.streams.gateway.lifted import Lifted, LiftedString
+
 # Below this orjson alone is as quick, and most chunks of a stream are far below it.
 SMALL_DOCUMENT_BYTES = 64 * 1024
 LIFTED_STRING_BYTES = 16 * 1024
@@ -17,19 +19,36 @@ MOST_STRINGS = 4096
 _QUOTE = b'"'
 _BACKSLASH = 0x5C
 
-LongString = memoryview
-"""A string of the document that was not decoded: its UTF-8 bytes, free of escapes."""
+LongString = memoryview | LiftedString
+"""A string of the document that was not decoded: its UTF-8 bytes, free of escapes, or what stands for them."""
 
 
-def loads(document: bytes | bytearray) -> Any:
-    """The document's value, where strings of 16 KiB and more may be `LongString`. Raises ValueError."""
+def loads(document: bytes | bytearray, lifted: Lifted | None = None) -> Any:
+    """The document's value, where strings of 16 KiB and more may be `LongString`. Raises ValueError. `lifted` was taken
+    out of the document; the value is the same, but for the string that it was in."""
+    if lifted is not None:
+        return _loads_lifted(document, lifted)
     if len(document) < SMALL_DOCUMENT_BYTES:
         return _loads(document)
-    mark = (
+    mark = _new_mark()
+    skeleton, long = _take_out(document, mark)
+    return _restore(_loads(skeleton), long, mark) if long else _loads(document)
+
+
+def _loads_lifted(document: bytes | bytearray, lifted: Lifted) -> Any:
+    """Wherever the document as it came would be read in another way, that is done."""
+    if len(document) + lifted.missing >= SMALL_DOCUMENT_BYTES:
+        mark = _new_mark()
+        skeleton, long = _take_out(document, mark, lifted)
+        if any(isinstance(string, LiftedString) for string in long):
+            return _restore(_loads(skeleton), long, mark)
+    return loads(lifted.restored(document))
+
+
+def _new_mark() -> str:
+    return (
         f"long string {secrets.token_hex(8)} "  # not to be guessed, or a document could hold one of its own
     )
-    skeleton, lifted = _lift(document, mark)
-    return _restore(_loads(skeleton), lifted, mark) if lifted else _loads(document)
 
 
 def _loads(document: bytes | bytearray) -> Any:
@@ -43,11 +62,14 @@ def _loads(document: bytes | bytearray) -> Any:
             raise ValueError(str(error)) from None
 
 
-def _lift(document: bytes | bytearray, mark: str) -> tuple[bytes, list[LongString]]:
+def _take_out(
+    document: bytes | bytearray, mark: str, lifted: Lifted | None = None
+) -> tuple[bytes, list[LongString]]:
     """The document with marks in the place of its long strings, and those strings."""
     view = memoryview(document)
+    at = -1 if lifted is None else document.find(lifted.mark)
     pieces: list[bytes | memoryview] = []
-    lifted: list[LongString] = []
+    long: list[LongString] = []
     copied = 0
     position = 0
     for _ in range(MOST_STRINGS):
@@ -57,16 +79,25 @@ def _lift(document: bytes | bytearray, mark: str) -> tuple[bytes, list[LongStrin
         closing = _closing_quote(document, opening)
         if closing < 0:
             return b"", []
-        if closing - opening > LIFTED_STRING_BYTES and document.find(b"\\", opening, closing) < 0:
+        size = closing - opening
+        holds = lifted if opening < at < closing else None
+        if holds is not None:
+            size += holds.missing
+        if size > LIFTED_STRING_BYTES and document.find(b"\\", opening, closing) < 0:
             if _is_key(document, closing + 1):
                 position = closing + 1
                 continue
-            pieces += (view[copied : opening + 1], f"{mark}{len(lifted)}".encode())
-            lifted.append(view[opening + 1 : closing])
+            pieces += (view[copied : opening + 1], f"{mark}{len(long)}".encode())
+            string = view[opening + 1 : closing]
+            long.append(string if holds is None else _around(string, at - opening - 1, holds))
             copied = closing
         position = closing + 1
     pieces.append(view[copied:])
-    return b"".join(pieces), lifted
+    return b"".join(pieces), long
+
+
+def _around(string: memoryview, at: int, lifted: Lifted) -> LiftedString:
+    return LiftedString(bytes(string[:at]), lifted, bytes(string[at + len(lifted.mark) :]))
 
 
 def _is_key(document: bytes | bytearray, position: int) -> bool:
@@ -90,9 +121,9 @@ def _closing_quote(document: bytes | bytearray, opening: int) -> int:
     return -1
 
 
-def _restore(root: Any, lifted: list[LongString], mark: str) -> Any:
+def _restore(root: Any, strings: list[LongString], mark: str) -> Any:
     """The marks replaced; without recursion, because the nesting is the sender's choice."""
-    marks = {f"{mark}{number}": long for number, long in enumerate(lifted)}
+    marks = {f"{mark}{number}": long for number, long in enumerate(strings)}
     holder = [root]
     stack: list[Any] = [holder]
     while stack:

@@ -1,16 +1,18 @@
-"""Finds a medium in a line that is still arriving and decodes it as far as it is there.
+"""Takes a medium out of a line that is still arriving, decoded as far as it is there.
 
-What comes out is a guess: whether the line is an answer, and this a medium of it, is known when the line is whole and was
-read as every other is. So this may stop wherever it is in doubt, and nothing it says needs to be right.
+That it is one is a guess: whether the line is an answer, and this a medium of it, is known when the line is whole and was
+read as every other is. So this may stop wherever it is in doubt, and all that it took out can be put back.
 """
 
 from __future__ import annotations
 
 import binascii
 import re
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import pybase64
+
+from polylogue.streams.gateway.lifted import Lifted
 
 _MARK = b";base64,"
 # Sounds may come out in another format than they came in, so their bytes are not yet those of the medium.
@@ -18,49 +20,49 @@ _HEAD = re.compile(rb'"data:(?:image|video)/[\w.+-]{1,64};base64,\Z', re.ASCII)
 _LONGEST_HEAD = 96
 
 
-class EarlyTaker(Protocol):
-    """Who wants the bytes of a medium before it is known whether it is one."""
+class Arriving(NamedTuple):
+    """The next bytes of a medium that is not whole yet."""
 
-    def begin(self) -> bool:
-        """Another medium begins, perhaps; false where its bytes are not wanted."""
-
-    async def add(self, data: bytes) -> bool:
-        """Returns when there is room for more; false where no more of this one are wanted."""
+    name: str  # of the medium as long as it arrives
+    data: bytes
 
 
-class LineAhead:
+class Lifting:
     """The first medium of one line."""
 
     def __init__(self) -> None:
+        self.lifted: Lifted | None = None
         self._searched = 0
         self._at: int | None = None  # where the base64 that was not decoded yet begins
-        self.over = False
+        self._over = False
 
-    @property
-    def found(self) -> bool:
-        return self._at is not None
-
-    def more(self, line: bytearray) -> bytes:
-        """What has come since the last call, of a line that has only grown."""
-        if self.over:
-            return b""
+    def lift(self, line: bytearray) -> Arriving | None:
+        """What has come since the last call, of a line that has only grown; it is taken out of the line, and a mark
+        stands there."""
+        if self._over:
+            return None
         if self._at is None:
             self._at = self._begin(line)
         if self._at is None:
-            return b""
-        end = len(line) - (len(line) - self._at) % 4
-        if end <= self._at:
-            self.over = end < self._at  # another line, or none any more
-            return b""
+            return None
+        at, end = self._at, self._end(line, self._at)
+        if end == at:
+            return None
         try:
-            # A view must be gone before the line can grow.
-            with memoryview(line) as whole, whole[self._at : end] as piece:
+            # A view must be gone before the line can change its size.
+            with memoryview(line) as whole, whole[at:end] as piece:
                 data = pybase64.b64decode(piece, validate=True)
         except (binascii.Error, ValueError):
-            self.over = True
-            return b""
-        self._at = end
-        return data
+            self._over = True
+            return None
+        if self.lifted is None:
+            self.lifted = Lifted()
+            line[at:end] = self.lifted.mark
+            self._at = at + len(self.lifted.mark)
+        else:
+            del line[at:end]
+        self.lifted.add(data)
+        return Arriving(self.lifted.name, data)
 
     def _begin(self, line: bytearray) -> int | None:
         while (found := line.find(_MARK, self._searched)) >= 0:
@@ -70,25 +72,36 @@ class LineAhead:
         self._searched = max(self._searched, len(line) - len(_MARK) + 1)
         return None
 
+    def _end(self, line: bytearray, at: int) -> int:
+        """Of whole groups without padding: what was padded does not always encode to what it came from."""
+        stops = [stop for stop in (line.find(b'"', at), line.find(b"=", at)) if stop >= 0]
+        self._over = bool(stops)
+        end = min(stops, default=len(line))
+        return end - (end - at) % 4
 
-class LinesAhead:
-    """The lines of one answer."""
+
+class EarlyTaker(Protocol):
+    """Who wants the bytes of a medium before it is known whether it is one."""
+
+    def begin(self, name: str) -> bool:
+        """Another medium begins, perhaps; `MediaBytes.arrived_as` will be the name. False where its bytes are not
+        wanted."""
+
+    async def add(self, data: bytes) -> bool:
+        """Returns when there is room for more; false where no more of this one are wanted."""
+
+
+class MediaAhead:
+    """Hands the media of one answer to who wants them early."""
 
     def __init__(self, taker: EarlyTaker) -> None:
         self._taker = taker
-        self._line = LineAhead()
-        self._begun = False
+        self._name = ""
+        self._wanted = False
 
-    async def look(self, unfinished: bytearray | None, *, new: bool) -> None:
-        """At the line that has not ended yet, where it is long; `new` where a former one has ended."""
-        if new:
-            self._line, self._begun = LineAhead(), False
-        line = self._line
-        if unfinished is None or line.over:
-            return
-        data = line.more(unfinished)
-        if line.found and not self._begun:
-            self._begun = True
-            line.over = not self._taker.begin()
-        if data and not line.over:
-            line.over = not await self._taker.add(data)
+    async def take(self, arriving: Arriving) -> None:
+        if arriving.name != self._name:
+            self._name = arriving.name
+            self._wanted = self._taker.begin(arriving.name)
+        if self._wanted:
+            self._wanted = await self._taker.add(arriving.data)

@@ -6,8 +6,8 @@ import asyncio
 
 MIB = 1024 * 1024
 
-# A picture is held twice while it is decoded, so the most that a process holds is not quite twice this and the
-# longest line that is allowed.
+# A picture that could not be decoded while it arrived is held twice while that is done, so the most that a process
+# holds is not quite twice this and the longest line that is allowed.
 BUDGET_BYTES = 64 * MIB
 SMALL_BYTES = MIB  # an answer that holds less never waits
 

@@ -11,8 +11,8 @@ from polylogue.streams.gateway.base64_media import DecodedMedia, decode_media
 from polylogue.streams.gateway.chat_fields import text_of
 from polylogue.streams.gateway.dedup import SeenMedia
 from polylogue.streams.gateway.events import BadMedia, MediaBytes, MediaRemote
-from polylogue.streams.gateway.large_json import LongString
-from polylogue.streams.gateway.parts import MediaPart
+from polylogue.streams.gateway.lifted import LiftedString
+from polylogue.streams.gateway.parts import MediaPart, Source, bytes_of
 from polylogue.streams.gateway.surrogates import mended
 
 SCRAP_BYTES = 64  # the smallest real pictures are about as long
@@ -30,7 +30,7 @@ class MediaIntake:
     ) -> MediaBytes | MediaRemote | BadMedia | None:
         """None for what this answer has already brought. A scrap is a few bytes that are no medium of any kind."""
         source, declared = part.source, part.declared_content_type
-        head = bytes(source[:8]).decode("latin-1") if isinstance(source, memoryview) else source[:8]
+        head = _head_of(source)
         if head.lower().startswith(("https://", "http://")):
             url = mended(text_of(source))
             return MediaRemote(part.media_type, url, declared) if self._seen.first_url(url) else None
@@ -41,20 +41,19 @@ class MediaIntake:
             return BadMedia(part.media_type, "unsupported", "The model sent a few bytes that are no medium.")
         if isinstance(decoded, BadMedia):
             # A broken picture, too, is often repeated at the end of the answer.
-            raw = source.encode("utf-8", "replace") if isinstance(source, str) else bytes(source)
-            return decoded if self._seen.first_time(raw)[1] else None
+            return decoded if self._seen.first_time(bytes_of(source))[1] else None
         declared = decoded.content_type or declared
         if part.media_type != "audio":
-            return self.take_bytes(part.media_type, decoded.data, declared)
+            return self._take_decoded(part.media_type, decoded, declared)
         rate = decoded.parameters.get("rate", "")
         # Without any word on its format a whole part is left as it is: it need not be raw samples.
         audio_format = part.format or (declared or "audio/unknown").removeprefix("audio/")
         sound = as_sound(decoded.data, audio_format.lower(), int(rate) if is_rate(rate) else PCM16_RATE)
         return self.take_bytes("audio", sound.data, sound.content_type or declared)
 
-    def _svg(self, source: str | LongString, declared: str | None) -> MediaBytes | BadMedia | None:
+    def _svg(self, source: Source, declared: str | None) -> MediaBytes | BadMedia | None:
         """Drawn as text, where base64 belongs."""
-        data = source.encode("utf-8", "replace") if isinstance(source, str) else bytes(source)
+        data = bytes_of(source)
         if len(data) > self._max_bytes:
             return BadMedia("image", "too_large", "The model sent a picture above the size limit.")
         if not _SVG.match(data):
@@ -62,8 +61,19 @@ class MediaIntake:
         return self.take_bytes("image", data, declared if declared and "svg" in declared else "image/svg+xml")
 
     def take_bytes(self, media_type: MediaType, data: bytes, declared: str | None) -> MediaBytes | None:
-        sha256, new = self._seen.first_time(data)
-        return MediaBytes(media_type, data, sha256, declared) if new else None
+        return self._take_decoded(media_type, DecodedMedia(data), declared)
+
+    def _take_decoded(
+        self, media_type: MediaType, decoded: DecodedMedia, declared: str | None
+    ) -> MediaBytes | None:
+        sha256, new = self._seen.first_time(decoded.data, decoded.sha256)
+        return MediaBytes(media_type, decoded.data, sha256, declared, decoded.arrived_as) if new else None
+
+
+def _head_of(source: Source) -> str:
+    if isinstance(source, str):
+        return source[:8]
+    return bytes((source.before if isinstance(source, LiftedString) else source)[:8]).decode("latin-1")
 
 
 def _is_scrap(decoded: DecodedMedia | BadMedia) -> bool:

@@ -9,6 +9,7 @@ import msgspec
 
 from polylogue.schemas.base import MediaType
 from polylogue.streams.gateway.large_json import LongString
+from polylogue.streams.gateway.lifted import LiftedString
 
 Source = str | LongString
 
@@ -37,6 +38,13 @@ class MediaPart(msgspec.Struct, frozen=True):
     format: str | None = None
 
 
+def bytes_of(source: Source) -> bytes:
+    """As it came."""
+    if isinstance(source, str):
+        return source.encode("utf-8", "replace")
+    return bytes(source.text() if isinstance(source, LiftedString) else source)
+
+
 def media_type_of(part: Mapping[str, Any]) -> MediaType | None:
     """By the part's type, else by the key that holds the medium."""
     name = part.get("type")
@@ -56,7 +64,7 @@ def media_part(part: Any, media_type: MediaType) -> MediaPart | None:
 def _find(
     part: Any, media_type: MediaType, declared: str | None, audio_format: str | None, *, depth: int
 ) -> MediaPart | None:
-    if isinstance(part, str | memoryview):
+    if isinstance(part, Source):
         return MediaPart(media_type, part, declared, audio_format) if len(part) else None
     if not isinstance(part, dict) or depth == 0:
         return None

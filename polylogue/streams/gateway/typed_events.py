@@ -43,7 +43,7 @@ class TypedEvents(ABC):
             return self._answer.take()
         if data:
             try:
-                document = large_json.loads(data)
+                document = large_json.loads(data, frame.lifted)
             except ValueError:
                 self._fail(errors.TRUNCATED if isinstance(frame, JsonBody) else errors.not_json(frame))
             else:

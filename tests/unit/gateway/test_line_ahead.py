@@ -1,4 +1,4 @@
-"""What is handed out of a line before it has ended is the beginning of its medium, however the line is cut."""
+"""What is taken out of a line before it has ended is the beginning of its medium, however the line is cut."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polylogue.streams.gateway.line_ahead import LineAhead, LinesAhead
+from polylogue.streams.gateway.line_ahead import Arriving, Lifting, MediaAhead
 
 BEFORE = b'data: {"choices":[{"delta":{"images":[{"image_url":{"url":"'
 HEAD = b"data:image/png;base64,"
@@ -22,27 +22,35 @@ def pieces(line: bytes, cuts: Iterable[int]) -> list[bytes]:
     return [line[begin:end] for begin, end in itertools.pairwise(ends)]
 
 
-def handed_out(parts: Iterable[bytes]) -> bytes:
-    line, ahead, out = bytearray(), LineAhead(), b""
+def taken_out(parts: Iterable[bytes]) -> bytes:
+    """Asserts that the line can be put together again, and that nothing is twice in memory."""
+    line, lifting, out, came = bytearray(), Lifting(), b"", b""
     for part in parts:
         line += part
-        out += ahead.more(line)
+        came += part
+        arriving = lifting.lift(line)
+        out += arriving.data if arriving else b""
+        lifted = lifting.lifted
+        assert (lifted.size_bytes if lifted else 0) == len(out)
+        assert (lifted.restored(line) if lifted else line) == came
+        assert len(line) + (lifted.missing if lifted else 0) == len(came)
     return out
 
 
 @given(data=st.binary(max_size=200), cuts=st.lists(st.integers(0, 400)))
 def test_what_comes_is_the_beginning_of_the_medium(data: bytes, cuts: list[int]) -> None:
     encoded = base64.b64encode(data)
-    assert handed_out(pieces(BEFORE + HEAD + encoded, cuts)) == data
-    assert data.startswith(handed_out(pieces(BEFORE + HEAD + encoded + AFTER, cuts)))
+    whole_groups = data[: len(data) // 3 * 3]
+    assert taken_out(pieces(BEFORE + HEAD + encoded, cuts)) == whole_groups
+    assert taken_out(pieces(BEFORE + HEAD + encoded + AFTER, cuts)) == whole_groups
 
 
 @given(data=st.binary(min_size=60, max_size=200), noise=st.binary(max_size=60), at=st.integers(0, 200))
 def test_whatever_stands_in_a_line_only_base64_comes_out(data: bytes, noise: bytes, at: int) -> None:
     encoded = base64.b64encode(data)
     broken = encoded[:at] + b"!" + noise + encoded[at:]
-    assert data.startswith(handed_out(BEFORE + HEAD + broken[: at + 1] for _ in range(1)))
-    handed_out(bytes([byte]) for byte in BEFORE + HEAD + broken)  # ends, whatever came
+    assert data.startswith(taken_out([BEFORE + HEAD + broken[: at + 1]]))
+    taken_out(bytes([byte]) for byte in BEFORE + HEAD + broken)  # ends, whatever came
 
 
 @pytest.mark.parametrize(
@@ -57,58 +65,41 @@ def test_whatever_stands_in_a_line_only_base64_comes_out(data: bytes, noise: byt
     ],
 )
 def test_other_strings_are_left_alone(head: bytes) -> None:
-    assert handed_out([BEFORE + head + base64.b64encode(bytes(99)) + AFTER]) == b""
+    assert taken_out([BEFORE + head + base64.b64encode(bytes(99)) + AFTER]) == b""
 
 
 def test_a_head_that_is_not_the_one_does_not_hide_the_next() -> None:
     text = b'"text":"so ;base64, is said","url":"'
-    assert handed_out([BEFORE + text + HEAD, base64.b64encode(b"abc")]) == b"abc"
+    assert taken_out([BEFORE + text + HEAD, base64.b64encode(b"abc")]) == b"abc"
 
 
 class Taker:
     def __init__(self, *, wants: bool = True, most: int = 1000) -> None:
         self.wants = wants
         self.most = most
-        self.media: list[bytes] = []
+        self.media: list[tuple[str, bytes]] = []
 
-    def begin(self) -> bool:
-        self.media.append(b"")
+    def begin(self, name: str) -> bool:
+        self.media.append((name, b""))
         return self.wants
 
     async def add(self, data: bytes) -> bool:
-        self.media[-1] += data
-        return len(self.media[-1]) < self.most
+        name, before = self.media[-1]
+        self.media[-1] = name, before + data
+        return len(before + data) < self.most
 
 
-async def looked_at(taker: Taker, *lines: list[bytes]) -> list[bytes]:
-    ahead = LinesAhead(taker)
-    for parts in lines:
-        line = bytearray()
-        for number, part in enumerate(parts):
-            line += part
-            await ahead.look(line, new=number == 0)
+async def given_to(taker: Taker) -> list[tuple[str, bytes]]:
+    ahead = MediaAhead(taker)
+    for name, data in (("one", b"12"), ("one", b"34"), ("two", b"56"), ("two", b"78")):
+        await ahead.take(Arriving(name, data))
     return taker.media
 
 
-FIRST, SECOND = (base64.b64encode(bytes([number]) * 60) for number in (1, 2))
+async def test_each_medium_begins_once_and_under_its_name() -> None:
+    assert await given_to(Taker()) == [("one", b"1234"), ("two", b"5678")]
 
 
-async def test_every_line_is_looked_at_anew() -> None:
-    lines = [BEFORE + HEAD + FIRST], [BEFORE], [BEFORE + HEAD, SECOND[:40], SECOND[40:]]
-    assert await looked_at(Taker(), *lines) == [bytes([1]) * 60, bytes([2]) * 60]
-
-
-async def test_who_wants_no_more_gets_no_more_of_the_line() -> None:
-    parts = [BEFORE + HEAD, FIRST[:40], FIRST[40:]]
-    assert await looked_at(Taker(wants=False), parts) == [b""]
-    assert await looked_at(Taker(most=10), parts) == [bytes([1]) * 30]
-
-
-async def test_a_line_that_gave_way_to_a_shorter_one_ends_the_guess() -> None:
-    taker = Taker()
-    ahead = LinesAhead(taker)
-    await ahead.look(bytearray(BEFORE + HEAD + FIRST), new=False)
-    await ahead.look(bytearray(b"x" * 20), new=False)
-    await ahead.look(None, new=False)
-    await ahead.look(bytearray(BEFORE + HEAD + FIRST + SECOND), new=False)
-    assert taker.media == [bytes([1]) * 60]
+async def test_who_wants_no_more_gets_no_more_of_the_medium() -> None:
+    assert await given_to(Taker(wants=False)) == [("one", b""), ("two", b"")]
+    assert await given_to(Taker(most=2)) == [("one", b"12"), ("two", b"56")]
