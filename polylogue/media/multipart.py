@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 
 class Multipart:
-    """Nothing is sent before the first `grown`, and no part before `grown` says that its bytes are there.
+    """Nothing is sent before the first `grown` or `expected`, and no part before `grown` says that its bytes are there.
 
     A part carries its SHA-256, and so does Complete: S3 refuses what changed on its way.
     """
@@ -45,13 +45,16 @@ class Multipart:
         self._aborting: asyncio.Future[None] | None = None
         self._over = False
 
+    def expected(self) -> None:
+        """Parts will come: the upload is asked for, which takes as long as some parts' bytes take to come. Again is fine."""
+        if self._created is None and not self._over:
+            self._created = asyncio.ensure_future(self._create())
+
     def grown(self, size_bytes: int) -> None:
         """So many bytes of the file may be read now."""
-        if self._over:
+        self.expected()
+        if self._over or self._created is None:
             return
-        if self._created is None:
-            # It takes as long as some parts' bytes take to come.
-            self._created = asyncio.ensure_future(self._create())
         while self._next < (end := self._parts.end(self._next)) <= size_bytes:
             number = len(self._sends) + 1
             self._sends.append(asyncio.ensure_future(self._send(self._created, number, self._next, end)))

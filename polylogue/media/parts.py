@@ -16,16 +16,21 @@ SMALLEST_PART_BYTES = 5 * MIB  # S3 takes no smaller one, except the last
 READ_BYTES = MIB  # what a thread holds of its piece
 
 
+def part_bytes(size_bytes: int | None) -> int:
+    """How long the parts of a file are, but the last one. Of one that still grows its length may not be known yet."""
+    # Of one size, so that a short last part is not what all others are waited for with; as few as there can be.
+    known = size_bytes or SMALLEST_PART_BYTES
+    count = math.ceil(known / PART_BYTES)
+    return max(SMALLEST_PART_BYTES, math.ceil(known / count))
+
+
 class FileParts:
     """A file, and where it is cut. Of a file that still grows it may not be known how long it will be."""
 
     def __init__(self, source: BinaryIO | Spool, size_bytes: int | None) -> None:
         self._source = source
         self.size_bytes = size_bytes  # set it as soon as it is known
-        # Of one size, so that a short last part is not what all others are waited for with; as few as there can be.
-        known = size_bytes or SMALLEST_PART_BYTES
-        count = math.ceil(known / PART_BYTES)
-        self._part_bytes = max(SMALLEST_PART_BYTES, math.ceil(known / count))
+        self._part_bytes = part_bytes(size_bytes)
         self._lock = threading.Lock()
 
     def end(self, start: int) -> int:
@@ -39,6 +44,8 @@ class FileParts:
 
     def sha256(self, start: int, end: int) -> bytes:
         """Raises OSError where the file is shorter than it was said to be."""
+        if isinstance(self._source, Spool) and (known := self._source.part_sha256(start, end)) is not None:
+            return known
         digest = hashlib.sha256()
         for at in range(start, end, READ_BYTES):
             digest.update(self.read(at, min(READ_BYTES, end - at)))

@@ -15,6 +15,8 @@ from aiokafka.errors import KafkaError
 from polylogue.infra.crash_points import crash_point
 from polylogue.infra.logs import get_logger
 from polylogue.infra.settings import Settings
+from polylogue.media.parts import part_bytes
+from polylogue.media.spool import Spool
 from polylogue.media.store import SINGLE_PUT_BYTES, ObjectStore
 from polylogue.schemas.claims import PrepareMedia, SegmentRange
 from polylogue.schemas.clock import now_ms
@@ -23,6 +25,7 @@ from polylogue.streams.segment_reader import SILENCE_S, SegmentCollector, Segmen
 
 AT_ONCE = 4  # each holds a file and a connection to Kafka
 TOO_OLD_MS = 30_000  # a hint that is read again after a restart: its claim has come, or never will
+LIKELY_BYTES = 3 * 1024 * 1024  # whoever has so many has mostly enough for parts
 WHOLE_WITHIN_S = 5.0  # then the log is read as if nothing had been prepared
 WITHOUT_END = 2**62
 
@@ -51,41 +54,51 @@ class MediumAhead:
             size_bytes=max_bytes,
             sha256="",
         )
-        self._collected = SegmentCollector(hint.media_id, unknown)
+        self._collected = SegmentCollector(hint.media_id, unknown, Spool(part_bytes(None)))
         self._moved = asyncio.Event()
         self._size_bytes: int | None = None
+        self._closing = False
         self.upload = store.begin_growing(
             hint.key, self._collected.spool, hint.content_type, deadline=deadline
         )
         self.task = asyncio.create_task(self._follow(), name=f"prepare-{hint.media_id}")
 
     def ends_at(self, size_bytes: int) -> None:
-        """So long the medium will be: its last part need not wait for the claim."""
+        """So long the medium will be: its last part need not wait for the claim. Nobody may say otherwise later."""
+        if self._size_bytes not in {None, size_bytes}:
+            return
         self._size_bytes = size_bytes
         if size_bytes >= SINGLE_PUT_BYTES:
             self.upload.ends_at(size_bytes)
             self._send()
+        else:
+            self.upload.give_up()  # it is put in one request
 
     async def whole(self, segments: SegmentRange) -> Spooled | None:
         """All of the medium, whose last part is on its way then, or None: then the log must be read, and nothing of this
         stays. To be asked once. Whoever gets it closes it, and gives the upload up or completes it."""
         try:
-            if self._hinted(segments):
-                self._collected.known(segments)
-                await self._until_whole()
-            await self._stop()
+            there = self._hinted(segments) and await self._until_whole(segments)
         except BaseException:
             self.give_up()
             raise
-        if not self._collected.whole:
+        if not there:
             self.give_up()
             return None
+        # Nobody waits until the connection to Kafka is closed: the spool is not written to any more.
+        self.stop()
         self.ends_at(segments.size_bytes)
         return self._collected.result()
 
+    def stop(self) -> None:
+        """Reads no more; `task` is done when the connection is closed, which nothing must break off. Again is fine."""
+        if not self._closing:
+            self._closing = True
+            self.task.cancel()
+
     def give_up(self) -> asyncio.Future[None] | None:
         """Nothing of it stays, at the latest when what this returns is done. Again is fine."""
-        self.task.cancel()
+        self.stop()
         self._collected.spool.close()
         return self.upload.give_up()
 
@@ -96,19 +109,25 @@ class MediumAhead:
         )
 
     def _send(self) -> None:
-        if self._collected.spool.size_bytes >= SINGLE_PUT_BYTES:
-            self.upload.grown(self._collected.spool.size_bytes)
+        size_bytes = self._collected.spool.size_bytes
+        if size_bytes >= SINGLE_PUT_BYTES:
+            self.upload.grown(size_bytes)
+        elif size_bytes >= LIKELY_BYTES or self._size_bytes is not None:
+            self.upload.expected()
 
-    async def _until_whole(self) -> None:
+    async def _until_whole(self, segments: SegmentRange) -> bool:
+        """Whether it is, and nobody adds to it any more."""
+        self._collected.known(segments)
         with suppress(TimeoutError):
             async with asyncio.timeout(WHOLE_WITHIN_S):
-                while not (self._collected.whole or self.task.done()):
+                while not (self._is_there or self.task.done()):
                     self._moved.clear()
                     await self._moved.wait()
+        return self._is_there
 
-    async def _stop(self) -> None:
-        self.task.cancel()
-        await asyncio.gather(self.task, return_exceptions=True)
+    @property
+    def _is_there(self) -> bool:
+        return self._collected.whole and not self._collected.adding
 
     async def _follow(self) -> None:
         had, since = 0, time.monotonic()
@@ -118,12 +137,12 @@ class MediumAhead:
                     self._send()
                     crash_point("agent.preparing")
                     self._moved.set()
-                    if self._collected.ended or self._collected.whole:
-                        return
                     size, now = self._collected.spool.size_bytes, time.monotonic()
                     if size > had:
                         had, since = size, now
-                    elif now - since >= SILENCE_S:  # others' segments come on and on
+                    # Others' segments may come on and on.
+                    if self._collected.ended or self._collected.whole or now - since >= SILENCE_S:
+                        self._closing = True
                         return
         except (KafkaError, OSError) as error:
             log.info("media_not_prepared", media_id=self._hint.media_id, error=type(error).__name__)
@@ -140,6 +159,9 @@ class MediaAhead:
         self._reader = reader
         self._store = store
         self._under_way: dict[str, MediumAhead] = {}
+        self._reading: set[MediumAhead] = (
+            set()
+        )  # also those that were claimed, until their connection is closed
 
     async def prepare(self, request: Request) -> None:
         """Begins, and returns. A hint too many is passed over."""
@@ -161,6 +183,7 @@ class MediaAhead:
             log.warning("media_not_prepared", media_id=hint.media_id, error=type(error).__name__)
             return None
         self._under_way[hint.media_id] = medium
+        self._reading.add(medium)
         medium.task.add_done_callback(lambda _: self._ended(hint.media_id, medium))
         return medium
 
@@ -171,10 +194,14 @@ class MediaAhead:
     async def close(self) -> None:
         under_way, self._under_way = list(self._under_way.values()), {}
         aborts = [abort for medium in under_way if (abort := medium.give_up()) is not None]
-        await asyncio.gather(*(medium.task for medium in under_way), *aborts, return_exceptions=True)
+        reading = list(self._reading)
+        for medium in reading:
+            medium.stop()
+        await asyncio.gather(*(medium.task for medium in reading), *aborts, return_exceptions=True)
 
     def _ended(self, media_id: str, medium: MediumAhead) -> None:
-        """Nothing came any more, or too much, and nobody has claimed it."""
+        """Where nobody has claimed it, nothing came any more, or too much."""
+        self._reading.discard(medium)
         if self._under_way.get(media_id) is medium:
             del self._under_way[media_id]
             medium.give_up()

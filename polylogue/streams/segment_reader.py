@@ -14,6 +14,7 @@ from aiokafka.errors import OffsetOutOfRangeError
 from polylogue.infra.kafka import manual_consumer
 from polylogue.infra.settings import Settings
 from polylogue.infra.topics import MEDIA_SEGMENTS, topic_name
+from polylogue.media.parts import part_bytes
 from polylogue.media.spool import Spool
 from polylogue.schemas.claims import SegmentRange
 
@@ -78,7 +79,11 @@ class SegmentReader:
                 return gone if await asyncio.shield(asked) else None
             try:
                 return await self._spool(
-                    consumer, place, SegmentCollector(media_id, segments), arrived, asked
+                    consumer,
+                    place,
+                    SegmentCollector(media_id, segments, Spool(part_bytes(segments.size_bytes))),
+                    arrived,
+                    asked,
                 )
             except OffsetOutOfRangeError:
                 return Gone("expired")  # retention overtook the read
@@ -96,7 +101,7 @@ class SegmentReader:
             while True:
                 records = (await consumer.getmany(place, timeout_ms=int(POLL_S * 1000))).get(place, [])
                 if records:
-                    await asyncio.to_thread(collected.add, records)
+                    await collected.add_beside(records)
                     yield
                 else:
                     collected.wait(POLL_S)
@@ -132,8 +137,7 @@ class SegmentReader:
                 records = batch.get(place, [])
                 if records:
                     self._progress()
-                    # Hashing and writing take milliseconds a megabyte, which other partitions would wait for.
-                    await asyncio.to_thread(collected.add, records)
+                    await collected.add_beside(records)
                     arrived(collected.spool)
                 elif await consumer.position(place) > collected.last_offset:
                     break
@@ -173,11 +177,12 @@ async def _stop(consumer: AIOKafkaConsumer) -> None:
 class SegmentCollector:
     """The segments of one medium in order; doubles and other media's are passed over."""
 
-    def __init__(self, media_id: str, segments: SegmentRange) -> None:
+    def __init__(self, media_id: str, segments: SegmentRange, spool: Spool | None = None) -> None:
         self._media_id = media_id.encode()
         self._segments = segments
         self._next = 0
-        self.spool = Spool()
+        self.spool = spool or Spool()
+        self.adding = False  # also for ever where `add_beside` was cancelled: its thread goes on
         self.last_offset = segments.last_offset
         self.ended = False
         self._silent_s = 0.0
@@ -199,6 +204,12 @@ class SegmentCollector:
         self._silent_s += seconds
         if self._silent_s >= SILENCE_S:
             raise TimeoutError("no segment came")
+
+    async def add_beside(self, records: Sequence[ConsumerRecord[Any, bytes]]) -> None:
+        """As `add`, in a thread: hashing and writing take milliseconds a megabyte, which others would wait for."""
+        self.adding = True
+        await asyncio.to_thread(self.add, records)
+        self.adding = False
 
     def add(self, records: Sequence[ConsumerRecord[Any, bytes]]) -> None:
         self._silent_s = 0.0

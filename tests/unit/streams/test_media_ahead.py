@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import hashlib
+import threading
 import time
 from collections.abc import AsyncGenerator, Iterator
 from typing import Any
@@ -18,8 +19,8 @@ from polylogue.media.store import ObjectStore, Stored, Upload
 from polylogue.schemas.claims import PrepareMedia, SegmentRange
 from polylogue.schemas.clock import now_ms
 from polylogue.schemas.envelope import Request
-from polylogue.streams import media_ahead, segment_reader
-from polylogue.streams.media_ahead import AT_ONCE, TOO_OLD_MS, MediaAhead
+from polylogue.streams import media_ahead
+from polylogue.streams.media_ahead import AT_ONCE, LIKELY_BYTES, TOO_OLD_MS, MediaAhead
 from polylogue.streams.segment_reader import SegmentCollector, Spooled
 from tests.support.fake_s3 import FakeS3
 from tests.support.segment_log import record
@@ -37,14 +38,21 @@ SETTINGS = load_settings(
     aws_secret_access_key="S",
     media_max_size_mb=20,
 )
-SEGMENTS = SegmentRange(
-    partition=2,
-    first_offset=FIRST_OFFSET,
-    last_offset=FIRST_OFFSET + len(PIECES) - 1,
-    count=len(PIECES),
-    size_bytes=len(DATA),
-    sha256=hashlib.sha256(DATA).hexdigest(),
-)
+
+
+def claimed_of(pieces: list[bytes]) -> SegmentRange:
+    data = b"".join(pieces)
+    return SegmentRange(
+        partition=2,
+        first_offset=FIRST_OFFSET,
+        last_offset=FIRST_OFFSET + len(pieces) - 1,
+        count=len(pieces),
+        size_bytes=len(data),
+        sha256=hashlib.sha256(data).hexdigest(),
+    )
+
+
+SEGMENTS = claimed_of(PIECES)
 
 
 class Log:
@@ -52,6 +60,9 @@ class Log:
 
     def __init__(self) -> None:
         self.coming: asyncio.Queue[Any] = asyncio.Queue()
+        self.may_close = asyncio.Event()
+        self.may_close.set()
+        self.closed = False
 
     def brings(self, *numbers: int) -> None:
         for number in numbers:
@@ -59,12 +70,16 @@ class Log:
 
     async def follow(self, first_offset: int, collected: SegmentCollector) -> AsyncGenerator[None]:
         assert (first_offset, collected.partition) == (FIRST_OFFSET, 2)
-        while True:
-            came = await self.coming.get()
-            if isinstance(came, Exception):
-                raise came
-            collected.add([came])
-            yield
+        try:
+            while True:
+                came = await self.coming.get()
+                if isinstance(came, Exception):
+                    raise came
+                await collected.add_beside([came])
+                yield
+        finally:
+            await self.may_close.wait()
+            self.closed = True
 
 
 @pytest.fixture
@@ -104,6 +119,12 @@ def hint(media_id: str = "m1", age_ms: int = 0, size_bytes: int | None = None) -
         size_bytes=size_bytes,
     )
     return Request(request_id=f"{media_id}.prepare", data=data)
+
+
+async def until_asked(s3: FakeS3, times: int = 1) -> None:
+    async with asyncio.timeout(10):
+        while s3.seen.count("create") < times:
+            await asyncio.sleep(0.01)
 
 
 async def until(s3: FakeS3, *, parts: int) -> None:
@@ -165,6 +186,91 @@ async def test_a_claim_of_another_size_than_was_told_is_read_from_the_log(
     await until_nothing_is_left(s3)
 
 
+async def test_the_upload_is_asked_for_before_a_whole_part_is_there(
+    ahead: MediaAhead, s3: FakeS3, log: Log
+) -> None:
+    await ahead.prepare(hint())
+    log.brings(*range(LIKELY_BYTES // MIB))
+    await until_asked(s3)
+    await ahead.prepare(hint("m2", size_bytes=len(DATA)))
+    await until_asked(s3, 2)
+    assert "part" not in s3.seen
+
+
+async def test_the_upload_of_a_medium_that_turns_out_to_be_small_is_given_up(
+    ahead: MediaAhead, s3: FakeS3, log: Log
+) -> None:
+    small = 4 * MIB
+    await ahead.prepare(hint())
+    log.brings(*range(LIKELY_BYTES // MIB))
+    await until_asked(s3)
+    await ahead.prepare(hint(size_bytes=small))
+    await until_nothing_is_left(s3)
+    log.brings(3)
+    medium = ahead.take("m1")
+    assert medium is not None
+    spooled = await medium.whole(claimed_of(PIECES[:4]))
+    assert spooled is not None
+    with spooled.spool as spool:
+        assert spool.read_at(0, small) == b"".join(PIECES[:4])
+    assert "part" not in s3.seen
+
+
+async def test_nobody_waits_for_the_connection_of_a_claimed_medium_but_the_end_of_the_agent(
+    ahead: MediaAhead, log: Log
+) -> None:
+    log.may_close.clear()
+    await ahead.prepare(hint())
+    log.brings(0, 1)
+    medium = ahead.take("m1")
+    assert medium is not None
+    spooled = await medium.whole(claimed_of(PIECES[:2]))
+    assert spooled is not None
+    spooled.spool.close()
+    closing = asyncio.create_task(ahead.close())
+    done, _ = await asyncio.wait([closing], timeout=0.05)
+    assert (done, log.closed) == (set(), False)
+    log.may_close.set()
+    await closing
+    assert log.closed
+
+
+async def test_a_medium_is_not_whole_while_a_thread_still_adds_to_it(
+    ahead: MediaAhead, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written, may_return = threading.Event(), threading.Event()
+    add = SegmentCollector.add
+
+    def slow(collected: SegmentCollector, records: Any) -> None:
+        add(collected, records)
+        written.set()
+        assert may_return.wait(60)
+
+    monkeypatch.setattr(SegmentCollector, "add", slow)
+    await ahead.prepare(hint())
+    log.brings(0)
+    assert await asyncio.to_thread(written.wait, 60)
+    medium = ahead.take("m1")
+    assert medium is not None
+    whole = asyncio.create_task(medium.whole(claimed_of(PIECES[:1])))
+    done, _ = await asyncio.wait([whole], timeout=0.05)
+    assert done == set()
+    may_return.set()
+    spooled = await whole
+    assert spooled is not None
+    spooled.spool.close()
+
+
+async def test_of_two_sizes_that_are_told_the_first_counts(ahead: MediaAhead, s3: FakeS3, log: Log) -> None:
+    await ahead.prepare(hint(size_bytes=MIB))
+    await ahead.prepare(hint(size_bytes=len(DATA)))
+    log.brings(*range(len(PIECES)))
+    medium = ahead.take("m1")
+    assert medium is not None
+    assert await medium.whole(SEGMENTS) is None
+    assert s3.seen == []
+
+
 @pytest.mark.parametrize("end", [KafkaConnectionError(), TimeoutError()])
 async def test_what_nobody_has_claimed_when_nothing_comes_any_more_is_given_up(
     ahead: MediaAhead, s3: FakeS3, log: Log, end: Exception
@@ -192,10 +298,10 @@ async def test_what_nobody_has_claimed_is_given_up_also_while_others_segments_co
 async def test_where_there_is_no_room_for_a_file_the_hint_is_passed_over(
     ahead: MediaAhead, s3: FakeS3, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full() -> None:
+    def full(_part_bytes: int) -> None:
         raise OSError(errno.ENOSPC, "no space")
 
-    monkeypatch.setattr(segment_reader, "Spool", full)
+    monkeypatch.setattr(media_ahead, "Spool", full)
     await ahead.prepare(hint())
     assert ahead.take("m1") is None
     assert s3.seen == []
@@ -225,16 +331,7 @@ async def test_a_small_medium_is_read_and_nothing_of_it_sent(ahead: MediaAhead, 
     medium = ahead.take("m1")
     assert medium is not None
     small = b"".join(PIECES[:2])
-    spooled = await medium.whole(
-        SegmentRange(
-            partition=2,
-            first_offset=FIRST_OFFSET,
-            last_offset=FIRST_OFFSET + 1,
-            count=2,
-            size_bytes=len(small),
-            sha256=hashlib.sha256(small).hexdigest(),
-        )
-    )
+    spooled = await medium.whole(claimed_of(PIECES[:2]))
     assert spooled is not None
     with spooled.spool as spool:
         assert spool.read_at(0, len(small)) == small
