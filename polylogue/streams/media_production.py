@@ -115,7 +115,7 @@ class MediaProduction:
         if medium.media_type == "audio":
             medium = await self._as_asked(medium)
         kind = sniff(medium.data)
-        begun = None if self.job_pending else self.early.taken(medium)
+        begun = None if self.job_pending else await self.early.taken(medium)
         # A job's medium has a place that must be filled, whatever it shows.
         size = None if self.job_pending else size_of(medium.data, kind)
         if size is None:

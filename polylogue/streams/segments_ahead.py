@@ -1,7 +1,7 @@
 """Writes a medium's segments while the gateway still sends it, before it is known whether it is a medium at all.
 
 Nothing refers to segments but a claim, so those of a medium that is refused, repeated or broken off lie there for
-nothing until retention removes them. A medium takes them for its own only where its bytes are the ones that came.
+nothing until retention removes them. A medium takes them for its own only where their bytes are its first ones.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Callable
 from polylogue.infra.logs import get_logger
 from polylogue.schemas.claims import SegmentRange
 from polylogue.streams.gateway.events import MediaBytes
+from polylogue.streams.gateway.lifted import Prefix
 from polylogue.streams.segment_series import SEGMENT_BYTES, SegmentSeries, segment_of, segments_in
 
 WAITING = 3  # segments of one medium; the gateway is not read on while so many wait
@@ -21,6 +22,7 @@ ROOM_WITHIN_S = 2.0  # a broker that is away must not keep the gateway waiting
 HEAD_BYTES = 8192  # what its type is told by
 ANNOUNCED_SEGMENTS = 2  # smaller media are stored as quickly without
 WAITING_IN_ALL = 16  # of all media of a runner; beyond it they are written when they are whole
+ON_THE_LOOP_BYTES = 1024 * 1024  # hashed within a millisecond
 
 _log = get_logger(__name__)
 
@@ -43,9 +45,11 @@ class Held:
 class Begun:
     """The segments of one medium, as far as it has come."""
 
-    def __init__(self, series: SegmentSeries, held: Held, announce: Announce) -> None:
+    def __init__(self, series: SegmentSeries, prefix: Prefix, held: Held, announce: Announce) -> None:
+        """`prefix` is all that has come of it: these segments and less than another one."""
         self.media_id = series.media_id
         self.size_bytes = 0  # of whole segments; what comes after them is not here
+        self._prefix = prefix
         self._series = series
         self._held = held
         self._announce = announce
@@ -77,9 +81,14 @@ class Begun:
             return False
         return not self._broken
 
-    @property
-    def broken(self) -> bool:
-        return self._broken
+    async def is_start_of(self, medium: MediaBytes) -> bool:
+        size = self._prefix.size_bytes
+        if self._broken or len(medium.data) < size or not medium.data.startswith(self._head):
+            return False
+        rest = memoryview(medium.data)[size:]
+        if len(rest) > ON_THE_LOOP_BYTES:
+            return await asyncio.to_thread(self._prefix.followed_by, rest) == medium.sha256
+        return self._prefix.followed_by(rest) == medium.sha256
 
     async def finish(self, medium: MediaBytes) -> SegmentRange:
         """Writes the rest of the medium that this is the start of."""
@@ -153,13 +162,13 @@ class SegmentsAhead:
         self._announce = announce
         self._max_bytes = max_bytes
         self._rest = bytearray()  # shorter than a segment
-        self._name = ""
+        self._prefix = Prefix()
         self._begun: Begun | None = None
         self._starts: set[bytes] = set()
 
-    def begin(self, name: str) -> bool:
+    def begin(self, prefix: Prefix) -> bool:
         self.close()
-        self._name = name
+        self._prefix = prefix
         return self._wanted()
 
     async def add(self, data: bytes) -> bool:
@@ -174,7 +183,7 @@ class SegmentsAhead:
                 if start in self._starts:
                     return False
                 self._starts.add(start)
-                self._begun = Begun(self._series(), self._held, self._announce)
+                self._begun = Begun(self._series(), self._prefix, self._held, self._announce)
             self._begun.add(segment)
         begun = self._begun
         if begun is None:
@@ -185,10 +194,10 @@ class SegmentsAhead:
         self.close()
         return False
 
-    def taken(self, medium: MediaBytes) -> Begun | None:
+    async def taken(self, medium: MediaBytes) -> Begun | None:
         """What is there of a medium already, for the caller to finish."""
         begun = self._begun
-        if begun is None or begun.broken or medium.arrived_as != self._name:
+        if begun is None or not await begun.is_start_of(medium):
             return None
         self._begun = None
         self._rest.clear()

@@ -20,10 +20,10 @@ from polylogue.simulator.cases import CASES, MODELS, Case
 from polylogue.simulator.media import png
 from polylogue.streams.gateway.client import Gateway
 from polylogue.streams.gateway.events import Finished, GatewayEvent, MediaBytes, UpstreamError
+from polylogue.streams.gateway.lifted import Prefix
 from polylogue.streams.gateway.request import AudioRequest, ChatRequest, Message
 from tests.unit.gateway.cases import EXPECTED
 from tests.unit.gateway.cases.expected import joined
-from tests.unit.gateway.feeding import nameless
 
 KEY = "right"
 # Only cases that stall or never end wait for these.
@@ -49,7 +49,7 @@ class Early:
         self.begun = 0
         self.data = bytearray()
 
-    def begin(self, _: str) -> bool:
+    def begin(self, _: Prefix) -> bool:
         self.begun += 1
         return True
 
@@ -103,7 +103,7 @@ async def test_the_switch_gives_exactly_the_events_of_the_case(case: Case, origi
                 if wanted.leave_after is not None and len(events) >= wanted.leave_after:
                     break
     expected = wanted_events(case, origin)
-    assert [without_wait(event) for event in joined(nameless(events))] == [
+    assert [without_wait(event) for event in joined(events)] == [
         without_wait(event) for event in joined(expected)
     ]
     for event, other in zip(events[-1:], expected[-1:], strict=True):

@@ -28,7 +28,6 @@ class DecodedMedia(msgspec.Struct, frozen=True):
     content_type: str | None = None
     parameters: dict[str, str] = {}
     sha256: str | None = None  # where it is known
-    arrived_as: str | None = None  # see `MediaBytes`
 
 
 class DataUrl(msgspec.Struct, frozen=True):
@@ -103,7 +102,7 @@ def _decode_lifted(
     data, sha256 = source.medium(tail)
     if len(data) > max_bytes:
         return _too_large(media_type)
-    return DecodedMedia(data, url.content_type, url.parameters, sha256, source.name)
+    return DecodedMedia(data, url.content_type, url.parameters, sha256)
 
 
 def _too_large(media_type: MediaType) -> BadMedia:

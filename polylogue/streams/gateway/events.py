@@ -29,9 +29,6 @@ class MediaBytes(msgspec.Struct, frozen=True):
     data: bytes
     sha256: str  # lower-case hex
     declared_content_type: str | None = None
-    arrived_as: str | None = (
-        None  # the name under which its bytes, all or the first ones, were handed out early
-    )
 
     def __repr__(self) -> str:  # payloads must not reach a log through a traceback
         return f"MediaBytes({self.media_type}, {len(self.data)} bytes, {self.declared_content_type})"

@@ -9,16 +9,37 @@ import secrets
 import pybase64
 
 
+class Prefix:
+    """The SHA-256 of what has come of a medium."""
+
+    def __init__(self) -> None:
+        self.size_bytes = 0
+        self._sha256 = hashlib.sha256()
+
+    def add(self, data: bytes) -> None:
+        self._sha256.update(data)
+        self.size_bytes += len(data)
+
+    def followed_by(self, tail: bytes | memoryview) -> str:
+        """The SHA-256 of both, in lower-case hex."""
+        whole = self._sha256.copy()
+        whole.update(tail)
+        return whole.hexdigest()
+
+
 class Lifted:
     """What stood where the text has the mark. Only whole groups of four characters, decoded strictly and free of
     padding, are lifted, so encoding gives back every one of them."""
 
     def __init__(self) -> None:
-        self.name = secrets.token_hex(16)  # not to be guessed, or a text could hold a mark of its own
-        self.mark = f"lifted medium {self.name}".encode()
-        self.size_bytes = 0
+        # Not to be guessed, or a text could hold a mark of its own.
+        self.mark = f"lifted medium {secrets.token_hex(16)}".encode()
+        self.prefix = Prefix()
         self._bytes = io.BytesIO()  # gives away its bytes without copying them
-        self._sha256 = hashlib.sha256()
+
+    @property
+    def size_bytes(self) -> int:
+        return self.prefix.size_bytes
 
     @property
     def text_bytes(self) -> int:
@@ -31,8 +52,7 @@ class Lifted:
 
     def add(self, data: bytes) -> None:
         self._bytes.write(data)
-        self._sha256.update(data)
-        self.size_bytes += len(data)
+        self.prefix.add(data)
 
     def restored(self, text: bytes | bytearray) -> bytes:
         """The text as it came. Where it has no mark it is left as it is."""
@@ -42,8 +62,7 @@ class Lifted:
     def followed_by(self, tail: bytes) -> tuple[bytes, str]:
         """The whole medium and its SHA-256. Ask once: the tail is kept."""
         self._bytes.write(tail)
-        self._sha256.update(tail)
-        return self._bytes.getvalue(), self._sha256.hexdigest()
+        return self._bytes.getvalue(), self.prefix.followed_by(tail)
 
 
 class LiftedString:
@@ -52,7 +71,6 @@ class LiftedString:
     def __init__(self, before: bytes, lifted: Lifted, after: bytes) -> None:
         self.before = before
         self.after = after
-        self.name = lifted.name
         self._lifted = lifted
         self._whole: tuple[bytes, str] | None = None
 

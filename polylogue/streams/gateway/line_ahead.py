@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 
 import pybase64
 
-from polylogue.streams.gateway.lifted import Lifted
+from polylogue.streams.gateway.lifted import Lifted, Prefix
 
 _MARK = b";base64,"
 # Sounds may come out in another format than they came in, so their bytes are not yet those of the medium.
@@ -23,8 +23,8 @@ _LONGEST_HEAD = 96
 class Arriving(NamedTuple):
     """The next bytes of a medium that is not whole yet."""
 
-    name: str  # of the medium as long as it arrives
     data: bytes
+    prefix: Prefix  # all of them so far; it goes on with the medium, and is another one for another
 
 
 class Lifting:
@@ -62,7 +62,7 @@ class Lifting:
         else:
             del line[at:end]
         self.lifted.add(data)
-        return Arriving(self.lifted.name, data)
+        return Arriving(data, self.lifted.prefix)
 
     def _begin(self, line: bytearray) -> int | None:
         while (found := line.find(_MARK, self._searched)) >= 0:
@@ -83,9 +83,9 @@ class Lifting:
 class EarlyTaker(Protocol):
     """Who wants the bytes of a medium before it is known whether it is one."""
 
-    def begin(self, name: str) -> bool:
-        """Another medium begins, perhaps; `MediaBytes.arrived_as` will be the name. False where its bytes are not
-        wanted."""
+    def begin(self, prefix: Prefix) -> bool:
+        """Another medium begins, perhaps; `prefix` goes on with it, and is always what was added so far. False where
+        its bytes are not wanted."""
 
     async def add(self, data: bytes) -> bool:
         """Returns when there is room for more; false where no more of this one are wanted."""
@@ -96,12 +96,12 @@ class MediaAhead:
 
     def __init__(self, taker: EarlyTaker) -> None:
         self._taker = taker
-        self._name = ""
+        self._prefix: Prefix | None = None
         self._wanted = False
 
     async def take(self, arriving: Arriving) -> None:
-        if arriving.name != self._name:
-            self._name = arriving.name
-            self._wanted = self._taker.begin(arriving.name)
+        if arriving.prefix is not self._prefix:
+            self._prefix = arriving.prefix
+            self._wanted = self._taker.begin(arriving.prefix)
         if self._wanted:
             self._wanted = await self._taker.add(arriving.data)

@@ -67,7 +67,7 @@ class MediaIntake:
         self, media_type: MediaType, decoded: DecodedMedia, declared: str | None
     ) -> MediaBytes | None:
         sha256, new = self._seen.first_time(decoded.data, decoded.sha256)
-        return MediaBytes(media_type, decoded.data, sha256, declared, decoded.arrived_as) if new else None
+        return MediaBytes(media_type, decoded.data, sha256, declared) if new else None
 
 
 def _head_of(source: Source) -> str:

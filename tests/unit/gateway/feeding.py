@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import msgspec
-
 from polylogue.streams.gateway.adapter import Adapter
-from polylogue.streams.gateway.events import GatewayEvent, MediaBytes
+from polylogue.streams.gateway.events import GatewayEvent
 from polylogue.streams.gateway.framing import JsonBody
 from polylogue.streams.gateway.sse import SseEvent
 
@@ -27,11 +25,3 @@ def streamed(adapter: Adapter, *documents: Any, end: bool = True) -> list[Gatewa
 
 def whole(adapter: Adapter, document: Any) -> list[GatewayEvent]:
     return adapter.feed(JsonBody(json.dumps(document).encode())) + adapter.end()
-
-
-def nameless(events: list[GatewayEvent]) -> list[GatewayEvent]:
-    """Without the names under which media arrived: they are others each time."""
-    return [
-        msgspec.structs.replace(event, arrived_as=None) if isinstance(event, MediaBytes) else event
-        for event in events
-    ]

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from polylogue.streams.gateway.lifted import Prefix
 from polylogue.streams.gateway.line_ahead import Arriving, Lifting, MediaAhead
 
 BEFORE = b'data: {"choices":[{"delta":{"images":[{"image_url":{"url":"'
@@ -77,29 +78,31 @@ class Taker:
     def __init__(self, *, wants: bool = True, most: int = 1000) -> None:
         self.wants = wants
         self.most = most
-        self.media: list[tuple[str, bytes]] = []
+        self.media: list[bytes] = []
+        self.prefixes: list[Prefix] = []
 
-    def begin(self, name: str) -> bool:
-        self.media.append((name, b""))
+    def begin(self, prefix: Prefix) -> bool:
+        self.media.append(b"")
+        self.prefixes.append(prefix)
         return self.wants
 
     async def add(self, data: bytes) -> bool:
-        name, before = self.media[-1]
-        self.media[-1] = name, before + data
-        return len(before + data) < self.most
+        self.media[-1] += data
+        return len(self.media[-1]) < self.most
 
 
-async def given_to(taker: Taker) -> list[tuple[str, bytes]]:
-    ahead = MediaAhead(taker)
-    for name, data in (("one", b"12"), ("one", b"34"), ("two", b"56"), ("two", b"78")):
-        await ahead.take(Arriving(name, data))
+async def given_to(taker: Taker) -> list[bytes]:
+    ahead, one, two = MediaAhead(taker), Prefix(), Prefix()
+    for prefix, data in ((one, b"12"), (one, b"34"), (two, b"56"), (two, b"78")):
+        await ahead.take(Arriving(data, prefix))
+    assert taker.prefixes == [one, two]
     return taker.media
 
 
-async def test_each_medium_begins_once_and_under_its_name() -> None:
-    assert await given_to(Taker()) == [("one", b"1234"), ("two", b"5678")]
+async def test_each_medium_begins_once() -> None:
+    assert await given_to(Taker()) == [b"1234", b"5678"]
 
 
 async def test_who_wants_no_more_gets_no_more_of_the_medium() -> None:
-    assert await given_to(Taker(wants=False)) == [("one", b""), ("two", b"")]
-    assert await given_to(Taker(most=2)) == [("one", b"12"), ("two", b"56")]
+    assert await given_to(Taker(wants=False)) == [b"", b""]
+    assert await given_to(Taker(most=2)) == [b"12", b"56"]

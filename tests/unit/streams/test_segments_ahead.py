@@ -15,6 +15,7 @@ from polylogue.infra.settings import Settings
 from polylogue.schemas.claims import SegmentRange
 from polylogue.streams import segments_ahead
 from polylogue.streams.gateway.events import MediaBytes
+from polylogue.streams.gateway.lifted import Prefix
 from polylogue.streams.segments import MediaOutbox
 from polylogue.streams.segments_ahead import Begun, SegmentsAhead
 from tests.support.segment_log import SMALL, Log, assert_lies_there, written_to
@@ -22,8 +23,8 @@ from tests.support.segment_log import SMALL, Log, assert_lies_there, written_to
 DATA = b"".join(bytes([number]) * SMALL for number in range(12)) + b"rest"
 
 
-def medium(data: bytes, arrived_as: str | None = None) -> MediaBytes:
-    return MediaBytes("image", data, hashlib.sha256(data).hexdigest(), arrived_as=arrived_as)
+def medium(data: bytes) -> MediaBytes:
+    return MediaBytes("image", data, hashlib.sha256(data).hexdigest())
 
 
 class Answer:
@@ -43,14 +44,16 @@ class Answer:
             max_bytes=max_bytes,
         )
 
-    async def arrives(self, *pieces: bytes, name: str = "one") -> bool:
-        wanted = self.ahead.begin(name)
+    async def arrives(self, *pieces: bytes) -> bool:
+        prefix = Prefix()
+        wanted = self.ahead.begin(prefix)
         for piece in pieces:
+            prefix.add(piece)
             wanted = wanted and await self.ahead.add(piece)
         return wanted
 
-    async def ends(self, data: bytes, name: str | None = "one") -> tuple[str, SegmentRange] | None:
-        begun = self.ahead.taken(medium(data, name))
+    async def ends(self, data: bytes) -> tuple[str, SegmentRange] | None:
+        begun = await self.ahead.taken(medium(data))
         return None if begun is None else (begun.media_id, await begun.finish(medium(data)))
 
     async def close(self) -> None:
@@ -93,19 +96,18 @@ async def test_what_is_not_the_medium_that_came_is_written_for_nothing() -> None
     log, answer = Log(), Answer()
     with written_to(log):
         assert await answer.arrives(DATA)
-        for other in ("another", None):
-            assert await answer.ends(DATA, other) is None
+        for other in (DATA[:SMALL], b"x" + DATA, DATA[: 3 * SMALL] + b"?" + DATA[3 * SMALL + 1 :]):
+            assert await answer.ends(other) is None
         found = await answer.ends(DATA)
         assert found is not None
         assert await answer.ends(DATA) is None  # once
         # Another medium never writes under the id of one that came to nothing.
-        assert await answer.arrives(b"2" * SMALL, name="two")
-        assert await answer.arrives(b"3" * SMALL, name="three")
-        assert await answer.ends(b"2" * SMALL, "two") is None
-        later = await answer.ends(b"3" * SMALL, "three")
-        assert later is not None
-        assert (found[0], later[0]) == ("m1", "m3")
-        assert_lies_there(log, later[1], "m3")
+        assert await answer.arrives(b"2" * SMALL)
+        assert await answer.arrives(b"3" * SMALL)
+        other = await answer.ends(b"3" * SMALL)
+        assert other is not None
+        assert (found[0], other[0]) == ("m1", "m3")
+        assert_lies_there(log, other[1], "m3")
         await answer.close()
 
 
