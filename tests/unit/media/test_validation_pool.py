@@ -28,6 +28,7 @@ from polylogue.media.verdicts import (
     Render,
     Rendered,
 )
+from tests.support.media_runner import png
 from tests.support.media_samples import SAMPLES, png_of_zeros, slow_gif
 
 PATIENCE_S = 60
@@ -98,6 +99,24 @@ async def test_the_same_process_looks_at_one_file_after_another(pool: Validation
     for _ in range(3):
         assert isinstance(await pool.inspect(sample), Accepted)
     assert pool.process_ids == before
+
+
+async def test_a_picture_takes_the_memory_that_the_one_before_has_freed(
+    pool: ValidationPool, tmp_path: Path
+) -> None:
+    path = tmp_path / "large"
+    path.write_bytes(png(10_000_000))
+    assert isinstance(await pool.inspect(path), Accepted)
+    (pid,) = pool.process_ids
+    before = page_faults(pid)
+    assert isinstance(await pool.inspect(path), Accepted)
+    assert page_faults(pid) - before < 10_000_000 // os.sysconf("SC_PAGE_SIZE") // 4
+
+
+def page_faults(pid: int) -> int:
+    """Where the kernel tells them."""
+    path = Path(f"/proc/{pid}/stat")
+    return int(path.read_text("ascii").rpartition(")")[2].split()[7]) if path.exists() else 0
 
 
 async def test_a_file_whose_probe_hangs_is_refused_in_time_and_its_process_replaced(sample: Path) -> None:
@@ -278,7 +297,14 @@ async def test_a_process_holds_no_secret_and_cannot_write_files(monkeypatch: pyt
     async with ValidationPool(LIMITS, processes=1) as pool:
         process = psutil.Process(*pool.process_ids)
         assert "canary-of-the-pool" not in str(process.environ())
-        assert set(process.environ()) <= {"PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "MALLOC_ARENA_MAX", "LANG"}
+        assert set(process.environ()) <= {
+            "PYTHONPATH",
+            "PYTHONDONTWRITEBYTECODE",
+            "MALLOC_ARENA_MAX",
+            "MALLOC_TRIM_THRESHOLD_",
+            "MALLOC_MMAP_THRESHOLD_",
+            "LANG",
+        }
         if sys.platform == "linux":
             assert process.rlimit(psutil.RLIMIT_FSIZE) == (0, 0)
             assert process.rlimit(psutil.RLIMIT_CORE) == (0, 0)
