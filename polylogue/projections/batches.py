@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +13,12 @@ import psycopg
 from psycopg import AsyncConnection
 
 from polylogue.infra.crash_points import crash_point
-from polylogue.projections.checkpoints import Checkpoint, PartitionLostError, advance_all
+from polylogue.projections.checkpoints import Checkpoint, PartitionLostError, advance, advance_all
 from polylogue.projections.protocol import Projection, VisibleEvent
 from polylogue.projections.reduction import Record, Refusal, conversations_of, read, reduce
 from polylogue.projections.rows import RowChanges
 from polylogue.projections.statements import statements
-from polylogue.projections.states import StateMemory, load_states, store_states
+from polylogue.projections.states import StateMemory, load_states, storing
 from polylogue.schemas.conversation_state import ConversationState
 from polylogue.schemas.envelope import Event
 
@@ -150,26 +150,56 @@ async def _transact(
     write: Write,
     memory: StateMemory | None,
 ) -> list[Checkpoint]:
+    partitions = {
+        conversation_id: part.checkpoint.partition
+        for part in parts
+        for conversation_id in conversations_of(part.events)
+    }
+    remembered = {} if memory is None else memory.lend(partitions)
+    known = frozenset(remembered)
+    changes: RowChanges | None = None
+    if memory is not None and known == partitions.keys():
+        try:
+            changes = _fold(projection, remembered, parts)
+        except _InapplicableError:
+            remembered = {}  # changed in part; and only who still has the partition may say so
+        if changes is not None and not changes and len(parts) == 1 and write is execute:
+            return [await _only_states(connection, projection, parts[0], remembered, memory)]
     async with connection.transaction():
         # First, so that a copy which has lost the partition does nothing more, and the states read are the latest.
         advanced = await advance_all(connection, [(part.checkpoint, part.next_offset) for part in parts])
-        partitions = {
-            conversation_id: part.checkpoint.partition
-            for part in parts
-            for conversation_id in conversations_of(part.events)
-        }
-        states = await load_states(connection, projection, partitions, memory)
-        known = frozenset(states)
-        changes = _fold(projection, states, parts)
+        states = await load_states(connection, projection, partitions, remembered)
+        if changes is None:
+            known = frozenset(states)
+            changes = _fold(projection, states, parts)
         try:
             await write(connection, changes, known)
         except (psycopg.DataError, psycopg.IntegrityError) as error:
             # Its text would quote the row.
             raise _InapplicableError(f"Postgres refuses its row ({type(error).__name__})") from None
         crash_point("projection.rows_written")
-        sizes = await store_states(connection, projection, states, partitions)
+        stored = storing(projection, states, partitions)
+        if states:
+            await connection.execute(stored.sql, stored.parameters)
     if memory is not None:
-        memory.keep(states, partitions, sizes)
+        memory.keep(states, partitions, stored.sizes)
+    return advanced
+
+
+async def _only_states(
+    connection: AsyncConnection[Any],
+    projection: Projection,
+    part: _Part,
+    states: Mapping[str, ConversationState],
+    memory: StateMemory,
+) -> Checkpoint:
+    """For a batch without rows: one statement, which is a transaction by itself."""
+    partitions = dict.fromkeys(states, part.checkpoint.partition)
+    stored = storing(projection, states, partitions, "EXISTS (SELECT FROM moved)")
+    advanced = await advance(
+        connection, part.checkpoint, part.next_offset, beside=stored.sql, parameters=stored.parameters
+    )
+    memory.keep(states, partitions, stored.sizes)
     return advanced
 
 

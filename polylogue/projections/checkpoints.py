@@ -112,23 +112,53 @@ def _unnamed(head: LogHead) -> str:
     )
 
 
-async def advance(connection: AsyncConnection[Any], checkpoint: Checkpoint, next_offset: int) -> Checkpoint:
-    """Compare-and-set within the caller's transaction; holds the row until its end. Raises PartitionLostError."""
-    (advanced,) = await advance_all(connection, [(checkpoint, next_offset)])
+_ADVANCE = (
+    "UPDATE projection_checkpoints AS c SET next_offset = u.next_offset"
+    " FROM unnest(%s::integer[], %s::text[], %s::bigint[], %s::text[], %s::bigint[])"
+    '   AS u("partition", log_id, former, written_by, next_offset)'
+    ' WHERE c.projection = %s AND c.version = %s AND c."partition" = u."partition" AND c.log_id = u.log_id'
+    ' AND c.next_offset = u.former AND c.xmin::text = u.written_by RETURNING c."partition", c.xmin::text'
+)
+
+
+async def advance(
+    connection: AsyncConnection[Any],
+    checkpoint: Checkpoint,
+    next_offset: int,
+    *,
+    beside: str | None = None,
+    parameters: Sequence[object] = (),
+) -> Checkpoint:
+    """Compare-and-set in one statement; holds the row until the transaction's end. Raises PartitionLostError.
+
+    `beside` is carried out by the same statement, and sees as the rows of `moved` whether the checkpoint has moved.
+    """
+    (advanced,) = await _advance(
+        connection, [(checkpoint, next_offset)], beside=beside, parameters=parameters
+    )
     return advanced
 
 
 async def advance_all(
     connection: AsyncConnection[Any], moves: Sequence[tuple[Checkpoint, int]]
 ) -> list[Checkpoint]:
-    """Several partitions of one version, all or none. Raises PartitionLostError."""
+    """Several partitions of one version, all or none, in the caller's transaction. Raises PartitionLostError."""
+    return await _advance(connection, moves)
+
+
+async def _advance(
+    connection: AsyncConnection[Any],
+    moves: Sequence[tuple[Checkpoint, int]],
+    *,
+    beside: str | None = None,
+    parameters: Sequence[object] = (),
+) -> list[Checkpoint]:
     version = moves[0][0]
+    sql = _ADVANCE
+    if beside is not None:
+        sql = f"WITH moved AS ({_ADVANCE}), beside AS ({beside}) SELECT * FROM moved"  # noqa: S608 (our own words)
     cursor = await connection.execute(
-        "UPDATE projection_checkpoints AS c SET next_offset = u.next_offset"
-        " FROM unnest(%s::integer[], %s::text[], %s::bigint[], %s::text[], %s::bigint[])"
-        '   AS u("partition", log_id, former, written_by, next_offset)'
-        ' WHERE c.projection = %s AND c.version = %s AND c."partition" = u."partition" AND c.log_id = u.log_id'
-        ' AND c.next_offset = u.former AND c.xmin::text = u.written_by RETURNING c."partition", c.xmin::text',
+        sql,
         [
             [checkpoint.partition for checkpoint, _ in moves],
             [checkpoint.log_id for checkpoint, _ in moves],
@@ -137,6 +167,7 @@ async def advance_all(
             [next_offset for _, next_offset in moves],
             version.projection,
             version.version,
+            *parameters,
         ],
     )
     moved = dict(await cursor.fetchall())

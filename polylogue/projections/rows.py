@@ -105,6 +105,10 @@ class RowChanges:
         self.removals: dict[Table, set[str]] = {}
         self.refreshes: dict[Refresh, set[str]] = {}
 
+    def __bool__(self) -> bool:
+        """Whether there is anything to carry out."""
+        return bool(self.rows or self.sums or self.blanks or self.removals or self.refreshes)
+
     def insert(self, table: Table, /, **values: Scalar) -> None:
         """Inserts the row, or replaces it but for the kept columns. Columns that are not named become NULL."""
         key = values[table.key] if isinstance(table.key, str) else tuple(values[name] for name in table.key)

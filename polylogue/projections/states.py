@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,10 +81,10 @@ async def load_states(
     connection: AsyncConnection[Any],
     projection: Projection,
     partitions: Mapping[str, int],
-    memory: StateMemory | None = None,
+    remembered: Mapping[str, ConversationState],
 ) -> dict[str, ConversationState]:
     """Those of the conversations that have one, with the checkpoints held."""
-    states = {} if memory is None else memory.lend(partitions)
+    states = dict(remembered)
     missing = sorted(partitions.keys() - states.keys())
     if missing:
         # As text: msgspec is the only one to read it.
@@ -97,23 +97,31 @@ async def load_states(
     return states
 
 
-async def store_states(
-    connection: AsyncConnection[Any],
+@dataclass(frozen=True)
+class Storing:
+    """The statement that stores states, and how many bytes each takes."""
+
+    sql: str
+    parameters: Sequence[object]
+    sizes: Mapping[str, int]
+
+
+def storing(
     projection: Projection,
     states: Mapping[str, ConversationState],
     partitions: Mapping[str, int],
-) -> dict[str, int]:
-    """Returns how many bytes each has taken."""
-    if not states:
-        return {}
+    condition: str = "true",
+) -> Storing:
+    """`condition` is one without which nothing is stored."""
     names = sorted(states)
     encoded = [msgspec.json.encode(states[name]).decode() for name in names]
-    await connection.execute(
-        'INSERT INTO projection_states (projection, version, conversation_id, "partition", state)'
+    return Storing(
+        'INSERT INTO projection_states (projection, version, conversation_id, "partition", state)'  # noqa: S608 (our own words)
         # In binary: as text, every quotation mark of the JSON would be escaped one by one.
         ' SELECT %s, %s, conversation_id, "partition", state::json'
         ' FROM unnest(%s::text[], %s::integer[], %b::text[]) AS s(conversation_id, "partition", state)'
+        f" WHERE {condition}"
         " ON CONFLICT (projection, version, conversation_id) DO UPDATE SET state = EXCLUDED.state",
         [projection.name, projection.version, names, [partitions[name] for name in names], encoded],
+        {name: len(text) for name, text in zip(names, encoded, strict=True)},
     )
-    return {name: len(text) for name, text in zip(names, encoded, strict=True)}

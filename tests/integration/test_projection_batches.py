@@ -159,6 +159,65 @@ async def test_states_that_are_remembered_are_not_read_again_and_give_the_same_r
     assert tables(migrated) == await tables_at_once(migrated, records)
 
 
+class Told(psycopg.AsyncConnection[Any]):
+    """Knows how many statements it was told to carry out."""
+
+    statements = 0
+
+    async def execute(self, *arguments: Any, **options: Any) -> psycopg.AsyncCursor[Any]:
+        self.statements += 1
+        return await super().execute(*arguments, **options)
+
+
+def _answer_in_two_parts() -> tuple[list[Recorded], list[Recorded]]:
+    """How it begins, and its first words, of which a gallery makes no row."""
+    story = Story("c")
+    (answer,) = story.ask("Count", "sim/text", start="Counting")
+    answer.begin()
+    told = len(story.events)
+    answer.text("one", "two")
+    records = _records(story)
+    return records[:told], records[told:]
+
+
+async def test_a_batch_without_rows_and_of_remembered_states_is_one_statement(migrated: Settings) -> None:
+    beginning, words = _answer_in_two_parts()
+    projection, memory = Gallery(), StateMemory()
+    async with await Told.connect(connection_string(migrated), autocommit=True) as connection:
+        checkpoint = await take(connection, projection, HEAD)
+        begun = await apply_batch(connection, projection, checkpoint, beginning, memory=memory)
+        connection.statements = 0
+        applied = await apply_batch(connection, projection, begun.checkpoint, words, memory=memory)
+        assert connection.statements == 1
+        assert connection.info.transaction_status is psycopg.pq.TransactionStatus.IDLE
+    assert ends(migrated)["gallery", 0] == applied.checkpoint.next_offset == words[-1].offset + 1
+    stored = tables(migrated)["projection_states"]
+
+    apart = beside(migrated)
+    async with connected(apart) as other:
+        await apply_in_steps(other, projection, [*beginning, *words], 100)
+    assert stored == tables(apart)["projection_states"]
+
+
+async def test_the_copy_that_lost_its_partition_stores_no_state_of_a_batch_without_rows(
+    migrated: Settings,
+) -> None:
+    beginning, words = _answer_in_two_parts()
+    projection, memory = Gallery(), StateMemory()
+    async with connected(migrated) as first, connected(migrated) as second:
+        checkpoint = await take(first, projection, HEAD)
+        begun = await apply_batch(first, projection, checkpoint, beginning, memory=memory)
+        taken = await take(second, projection, HEAD)
+        await apply_batch(second, projection, taken, words[:1])
+        before = tables(migrated), ends(migrated)
+
+        with pytest.raises(PartitionLostError):
+            await apply_batch(first, projection, begun.checkpoint, words, memory=memory)
+
+        assert (tables(migrated), ends(migrated)) == before
+        assert not memory.lend({"c": 0})
+
+
 async def _refuse_once_written(
     connection: psycopg.AsyncConnection[Any], changes: RowChanges, known: AbstractSet[str]
 ) -> None:
