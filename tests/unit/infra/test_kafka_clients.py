@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+import aiokafka.conn
 import pytest
+from aiokafka.conn import AIOKafkaConnection
 from aiokafka.errors import KafkaConnectionError
 
-from polylogue.infra.kafka import group_consumer, idempotent_producer, manual_consumer, start_or_stop
+from polylogue.infra.kafka import (
+    READ_AHEAD_BYTES,
+    group_consumer,
+    idempotent_producer,
+    manual_consumer,
+    start_or_stop,
+)
 from polylogue.infra.settings import Settings, load_settings
 
 CLIENTS: list[Callable[[Settings], Any]] = [
@@ -69,3 +78,8 @@ async def test_a_client_that_finds_nobody_is_stopped(made: Callable[[Settings], 
     with pytest.raises(KafkaConnectionError):
         await start_or_stop(client)
     assert client._closed
+
+
+def test_aiokafka_still_reads_how_far_a_socket_is_read_ahead() -> None:
+    assert "limit=READER_LIMIT" in inspect.getsource(AIOKafkaConnection)
+    assert aiokafka.conn.READER_LIMIT == READ_AHEAD_BYTES
