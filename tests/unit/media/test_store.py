@@ -8,9 +8,11 @@ import io
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
+from polylogue import __version__
 from polylogue.infra.s3 import create_s3_client
 from polylogue.infra.settings import load_settings
 from polylogue.media import s3_calls
@@ -72,6 +74,22 @@ async def test_stores_bytes_type_and_hash(store: ObjectStore, s3: FakeS3, data: 
     assert "immutable" in headers["Cache-Control"]
     assert headers["x-amz-meta-sha256"] == hashlib.sha256(data).hexdigest()
     assert s3.uploads == {}
+
+
+async def test_requests_say_nothing_of_the_host(
+    store: ObjectStore, s3: FakeS3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = []
+    original = s3._carry_out
+
+    def listening(*request: Any) -> Any:
+        said.append(request[-1]["User-Agent"])
+        return original(*request)
+
+    monkeypatch.setattr(s3, "_carry_out", listening)
+    await store.put(KEY, upload(SMALL), deadline=soon())
+    assert [agent.split()[0] for agent in said] == [f"polylogue/{__version__}"]
+    assert {part.partition("/")[0] for part in said[0].split()} == {"polylogue", "Botocore"}
 
 
 @pytest.mark.parametrize("data", [SMALL, LARGE], ids=["one request", "parts"])
