@@ -13,7 +13,7 @@ import pybase64
 import pytest
 
 from polylogue.streams.gateway.chat_completions import ChatCompletions
-from polylogue.streams.gateway.events import BadMedia, MediaBytes
+from polylogue.streams.gateway.events import BadMedia, MediaBytes, UpstreamError
 from polylogue.streams.gateway.framing import Framing
 from polylogue.streams.gateway.lifted import Lifted, LiftedString
 from polylogue.streams.gateway.sse import LineTooLongError, ProtocolError, SseParser
@@ -163,3 +163,24 @@ def test_a_string_is_medium_and_text_as_often_as_is_asked() -> None:
         assert bytes(string.text()) == b"data:image/png;base64,YWJjZGU="
     assert len(string) == len(string.text())
     assert "YWJj" not in repr(string)
+
+
+@pytest.mark.parametrize(
+    ("begin", "end"),
+    [
+        (b"error: ", b"\n\n"),
+        (b"event: error\ndata: ", b"\n\n"),
+        (b"event: error\ndata: ", b"\ndata: more\n\n"),
+    ],
+)
+def test_an_error_in_words_is_told_in_the_words_that_came(begin: bytes, end: bytes) -> None:
+    stream = begin + b'refused: "data:image/png;base64,' + base64.b64encode(bytes(100_000)) + end
+    with_it, without = (
+        Played(ChatCompletions(), in_pieces(stream), lift=lift, limit=MIB, cut=False)
+        for lift in (True, False)
+    )
+    assert with_it.arrived
+    assert with_it.steps == without.steps
+    (told,) = [event for step in with_it.steps for event in step]
+    assert isinstance(told, UpstreamError)
+    assert 'refused: "data:image/png;base64,AAAAAA' in told.message
