@@ -59,6 +59,7 @@ class PrepareMedia(Payload, frozen=True, kw_only=True, omit_defaults=True):
     partition: int  # of `media-segments`
     first_offset: int
     begun_at_ms: int
+    so_far_bytes: int | None = None  # had come when the hint was given, in the log or not
     size_bytes: int | None = None  # a second hint says it, before the last of the bytes are in the log
 
 

@@ -61,6 +61,8 @@ class MediumAhead:
         self.upload = store.begin_growing(
             hint.key, self._collected.spool, hint.content_type, deadline=deadline
         )
+        if (hint.so_far_bytes or 0) >= LIKELY_BYTES:
+            self.upload.expected()
         self.task = asyncio.create_task(self._follow(), name=f"prepare-{hint.media_id}")
 
     def ends_at(self, size_bytes: int) -> None:

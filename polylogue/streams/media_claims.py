@@ -55,7 +55,9 @@ class MediaClaims:
         produced = self._log.event(MediaProduced(claim=claim))
         self.sent.add(asyncio.create_task(self._send(claim, produced), name=f"claim-{media_id}"))
 
-    def announce(self, series: SegmentSeries, kind: MediaKind, size_bytes: int | None) -> None:
+    def announce(
+        self, series: SegmentSeries, kind: MediaKind, so_far_bytes: int, size_bytes: int | None
+    ) -> None:
         """Tells the agent of a medium that is still being written; nobody needs to hear of it."""
         self._outbox.announce(
             PrepareMedia(
@@ -65,6 +67,7 @@ class MediaClaims:
                 partition=series.partition,
                 first_offset=series.first_offset,
                 begun_at_ms=now_ms(),
+                so_far_bytes=so_far_bytes,
                 size_bytes=size_bytes,
             )
         )

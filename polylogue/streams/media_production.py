@@ -251,10 +251,12 @@ class MediaProduction:
             and self.count < self._settings.response_max_media
         )
 
-    def _announce(self, series: SegmentSeries, head: bytes, size_bytes: int | None) -> None:
+    def _announce(
+        self, series: SegmentSeries, head: bytes, so_far_bytes: int, size_bytes: int | None
+    ) -> None:
         kind = sniff(head)
         if kind is not None:
-            self._claims.announce(series, kind, size_bytes)
+            self._claims.announce(series, kind, so_far_bytes, size_bytes)
 
     def leave_out(self, media_type: MediaType) -> None:
         """One that nobody asked for, since media are off."""

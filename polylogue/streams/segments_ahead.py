@@ -27,8 +27,9 @@ ON_THE_LOOP_BYTES = 1024 * 1024  # hashed within a millisecond
 _log = get_logger(__name__)
 
 
-Announce = Callable[[SegmentSeries, bytes, int | None], None]
-"""Is told of a medium that has become large: its series, its first bytes, and its size as soon as that is known."""
+Announce = Callable[[SegmentSeries, bytes, int, int | None], None]
+"""Is told of a medium that has become large: its series, its first bytes, how many have come, and its size as soon as that
+is known."""
 
 
 class Held:
@@ -53,7 +54,8 @@ class Begun:
         self._series = series
         self._held = held
         self._announce = announce
-        self._acknowledged = 0  # segments
+        self._found = False  # a segment is in the log, so it is known where they begin
+        self._announced = False
         self._head = b""
         self._waiting: deque[bytes] = deque()
         self._writing: asyncio.Task[None] | None = None
@@ -66,6 +68,7 @@ class Begun:
         self.size_bytes += len(segment)
         self._waiting.append(segment)
         self._held.segments += 1
+        self._announce_large()
         if self._writing is None or self._writing.done():
             self._writing = asyncio.create_task(self._write(), name=f"ahead-{self.media_id}")
             self._writing.add_done_callback(_look_at)
@@ -93,7 +96,8 @@ class Begun:
     async def finish(self, medium: MediaBytes) -> SegmentRange:
         """Writes the rest of the medium that this is the start of."""
         if self._announced:
-            self._announce(self._series, self._head, len(medium.data))
+            size = len(medium.data)
+            self._announce(self._series, self._head, size, size)
         try:
             if self._writing is not None:
                 await self._writing
@@ -112,9 +116,10 @@ class Begun:
         if self._writing is not None:
             self._writing.cancel()
 
-    @property
-    def _announced(self) -> bool:
-        return self._acknowledged >= ANNOUNCED_SEGMENTS
+    def _announce_large(self) -> None:
+        if self._found and not self._announced and self.size_bytes >= ANNOUNCED_SEGMENTS * SEGMENT_BYTES:
+            self._announced = True
+            self._announce(self._series, self._head, self._prefix.size_bytes, None)
 
     def _break_off(self) -> None:
         self._broken = True
@@ -134,10 +139,8 @@ class Begun:
                 await self._series.write(len(segments), segments.__getitem__)
                 self._written(len(segments))
                 self._room.set()
-                announced = self._announced
-                self._acknowledged += len(segments)
-                if self._announced and not announced:
-                    self._announce(self._series, self._head, None)
+                self._found = True
+                self._announce_large()
         except BaseException:
             self._break_off()
             raise

@@ -108,7 +108,12 @@ async def ahead(store: ObjectStore, log: Log):
     await opened.close()
 
 
-def hint(media_id: str = "m1", age_ms: int = 0, size_bytes: int | None = None) -> Request:
+def hint(
+    media_id: str = "m1",
+    age_ms: int = 0,
+    size_bytes: int | None = None,
+    so_far_bytes: int | None = None,
+) -> Request:
     data = PrepareMedia(
         media_id=media_id,
         key=KEY,
@@ -116,6 +121,7 @@ def hint(media_id: str = "m1", age_ms: int = 0, size_bytes: int | None = None) -
         partition=2,
         first_offset=FIRST_OFFSET,
         begun_at_ms=now_ms() - age_ms,
+        so_far_bytes=so_far_bytes,
         size_bytes=size_bytes,
     )
     return Request(request_id=f"{media_id}.prepare", data=data)
@@ -195,6 +201,15 @@ async def test_the_upload_is_asked_for_before_a_whole_part_is_there(
     await ahead.prepare(hint("m2", size_bytes=len(DATA)))
     await until_asked(s3, 2)
     assert "part" not in s3.seen
+
+
+async def test_the_upload_is_asked_for_with_the_hint_where_so_much_has_come_that_parts_are_likely(
+    ahead: MediaAhead, s3: FakeS3
+) -> None:
+    await ahead.prepare(hint("m2", so_far_bytes=LIKELY_BYTES - 1))
+    await ahead.prepare(hint(so_far_bytes=LIKELY_BYTES))
+    await until_asked(s3)  # the first would have been before it
+    assert s3.seen.count("create") == 1
 
 
 async def test_the_upload_of_a_medium_that_turns_out_to_be_small_is_given_up(

@@ -33,13 +33,13 @@ class Answer:
     def __init__(self, *, max_bytes: int = 10_000, wanted: Callable[[], bool] = lambda: True) -> None:
         self.outbox = MediaOutbox(Settings(_env_file=None))
         ids = itertools.count(1)
-        self.announced: list[tuple[str, int, bytes, int | None]] = []
+        self.announced: list[tuple[str, int, bytes, int, int | None]] = []
         self.ahead = SegmentsAhead(
             lambda: self.outbox.series(f"m{next(ids)}"),
             self.outbox.ahead,
             wanted=wanted,
-            announce=lambda series, head, size_bytes: self.announced.append(
-                (series.media_id, series.first_offset, head, size_bytes)
+            announce=lambda series, head, so_far_bytes, size_bytes: self.announced.append(
+                (series.media_id, series.first_offset, head, so_far_bytes, size_bytes)
             ),
             max_bytes=max_bytes,
         )
@@ -136,7 +136,10 @@ async def test_a_medium_of_several_segments_is_announced_and_once_more_when_its_
         found = await answer.ends(DATA)
         assert found is not None
         where = ("m2", found[1].first_offset, DATA[:8])
-        assert answer.announced == [(*where, None), (*where, len(DATA))]
+        (*begun, size_bytes), whole = answer.announced
+        *at, so_far_bytes = begun
+        assert (tuple(at), size_bytes, whole) == (where, None, (*where, len(DATA), len(DATA)))
+        assert 2 * segments_ahead.SEGMENT_BYTES <= so_far_bytes <= len(DATA)
         await answer.close()
 
 
