@@ -1,11 +1,14 @@
-"""A model gateway whose text says when it was written: steady text, or a picture and then the time of its last byte."""
+"""A model gateway whose text says when it was written: steady text, or a picture and then two times of its last byte."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import fcntl
 import itertools
 import re
+import struct
+import termios
 
 import uvloop
 from aiohttp import web
@@ -53,8 +56,9 @@ async def complete(request: web.Request) -> web.StreamResponse:
         await asyncio.sleep(options.get("think_ms", 0) / 1000)
         await response.write(whole)
         await _until_written(request)
-        # Behind the picture: its last byte left before this.
-        await response.write(chunks.text(stamp(), model=model))
+        written = stamp()
+        await _until_gone(request)
+        await response.write(chunks.text(f"{written} {stamp()}", model=model))
     else:
         await _steadily(response, model, count=options["count"], pace_s=options["pace_ms"] / 1000)
     await response.write(chunks.end(model=model))
@@ -74,6 +78,16 @@ async def _steadily(response: web.StreamResponse, model: str, *, count: int, pac
 async def _until_written(request: web.Request) -> None:
     """Until the kernel has taken every byte."""
     while request.transport is not None and request.transport.get_write_buffer_size():  # noqa: ASYNC110 (asyncio tells nobody)
+        await asyncio.sleep(EMPTY_CHECK_S)
+
+
+async def _until_gone(request: web.Request) -> None:
+    """Until the other end's kernel has acknowledged every byte: some megabytes wait in ours until it takes them."""
+    connection = request.transport.get_extra_info("socket") if request.transport is not None else None
+    while connection is not None and connection.fileno() >= 0:
+        (waiting,) = struct.unpack("i", fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, bytes(4)))
+        if waiting == 0:
+            return
         await asyncio.sleep(EMPTY_CHECK_S)
 
 
