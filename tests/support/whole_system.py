@@ -49,12 +49,17 @@ class System:
         return seen
 
     async def read(self, conversation_id: str, *, turns: int = 1) -> dict[str, Any]:
-        """From the other server, once the tables hold so many turns and the last of them has ended."""
+        """From the other server, once the tables hold so many turns, the last of them has ended, and every table knows it:
+        each is filled by itself."""
         async with asyncio.timeout(WAIT_S):
             while True:
                 found = (await self.other.get(f"/api/conversations/{conversation_id}")).json()
                 ended = not found["turn_running"] and all(turn["finished"] for turn in found["turns"])
-                if ended and len(found["turns"]) >= turns:
+                messages = [message for turn in found["turns"] for message in turn["messages"]]
+                known = not any(
+                    one["status"] in ("waiting", "running") or one["pending_media"] for one in messages
+                )
+                if ended and known and len(found["turns"]) >= turns:
                     return dict(found)
                 await asyncio.sleep(0.05)
 
