@@ -11,7 +11,7 @@ from bench.processes import local_servers
 from polylogue.infra.settings import Settings
 
 SECONDS = 5.0
-WARM_S = 20.0  # until the broker's Java has compiled what it does for these loads
+WARM_S = 30.0  # until the broker's Java has compiled what it does for these loads
 MOST_P99_MS = 100.0
 B_RATES = (1000, 2000, 3000, 4000, 6000)  # events a second to 500 readers
 SLOW_RATE = 1000.0  # of which a reader who reads nothing is behind by a mebibyte after some seconds
@@ -129,7 +129,7 @@ FIGURE = Figure(
     "by one epoll process with all connections. A: 500 readers of one conversation, 50 events/s. C: 500 conversations "
     "with a reader each, 2,000 events/s. B: the highest rate to 500 readers with p99 under 100 ms. Plain: the same "
     "frames by FastAPI's StreamingResponse with a queue a reader. Those who do not read: of one conversation with 1,000 "
-    "events/s. A and C are counted after 20 s to warm up, and Kafka's Java runs with the options of its own start script. "
+    "events/s. A and C are counted after 30 s to warm up, and Kafka's Java runs with the options of its own start script. "
     "Memory is what the server's resident set grows by. CPU is that of the server alone.",
     run,
     only_if_named=True,

@@ -1,8 +1,8 @@
 """How long the broker holds the tail's fetches: not at all while few come, for some milliseconds while many would.
 
 What an event costs with few subscribers is the fetch that brings it, and its request most of all. 500 conversations
-with a reader each and 2,000 events a second (`bench sse_fan_out`, load C), held for 5, 4 and 3 ms: 9.5k, 8.4k and 8.0k
-deliveries a CPU-second, and half of them within 6.1, 5.6 and 4.6 ms. Where the hold begins and ends is a choice and not
+with a reader each and 2,000 events a second (`bench sse_fan_out`, load C), held for 4 and for 3 ms: 8.8k and 8.2k
+deliveries a CPU-second, and half of them within 4.8 and 3.9 ms. Where the hold begins and ends is a choice and not
 a measurement. At rates at which nothing would be joined nobody waits for another.
 
 A record ends a fetch that was not held, however long that may last, so while text flows an empty one need not end soon.
@@ -19,7 +19,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer
 
-HOLD_MS = 3
+HOLD_MS = 4
 SHORT_MS = 2
 FLOWING_MS = 50
 QUIET_MS = 500
