@@ -63,6 +63,18 @@ async def begun(settings: Settings) -> Answer:
     return answer
 
 
+async def say(settings: Settings, answer: Answer, *pieces: str) -> None:
+    told = len(answer.story.events)
+    answer.text(*pieces)
+    await produce_events(settings, answer.story.events[told:])
+
+
+async def complete(settings: Settings, answer: Answer) -> None:
+    told = len(answer.story.events)
+    answer.complete()
+    await produce_events(settings, answer.story.events[told:])
+
+
 async def shown(settings: Settings, content: str) -> None:
     """Until the answer says so."""
     sql = "SELECT content FROM conversation_messages WHERE role = 'assistant'"
@@ -75,22 +87,17 @@ async def test_pieces_cost_no_transaction_of_their_own_where_no_row_is_made_of_t
     monkeypatch.setattr(Gathering, "HOLD_S", LONG_S)
     async with projector(prepared):
         answer = await begun(prepared)
-        story = answer.story
         with moves_written_down(prepared):
             said = ""
             for number in range(5):
-                told = len(story.events)
-                answer.text(f"{number} ")
                 said += f"{number} "
-                await produce_events(prepared, story.events[told:])
+                await say(prepared, answer, f"{number} ")
                 await shown(prepared, said)
             at_pieces = moves(prepared)
             assert at_pieces["conversation_messages"] == 5
             assert at_pieces.keys().isdisjoint(GATHERING)
 
-            told = len(story.events)
-            answer.complete()
-            await produce_events(prepared, story.events[told:])
+            await complete(prepared, answer)
             await caught_up(prepared)
             assert {moves(prepared)[name] for name in GATHERING} == {1}
     await assert_equal_to_replay(prepared)
@@ -101,10 +108,7 @@ async def test_pieces_that_nothing_follows_are_behind_every_checkpoint_in_a_mome
 ) -> None:
     async with projector(prepared):
         answer = await begun(prepared)
-        story = answer.story
-        told = len(story.events)
-        answer.text("one ", "two ")
-        await produce_events(prepared, story.events[told:])
+        await say(prepared, answer, "one ", "two ")
         await caught_up(prepared)
     await assert_equal_to_replay(prepared)
 
@@ -115,10 +119,7 @@ async def test_pieces_that_were_held_back_are_read_again_by_the_next_projector(
     monkeypatch.setattr(Gathering, "HOLD_S", LONG_S)
     async with projector(prepared):
         answer = await begun(prepared)
-        story = answer.story
-        told = len(story.events)
-        answer.text("one ", "two ")
-        await produce_events(prepared, story.events[told:])
+        await say(prepared, answer, "one ", "two ")
         await shown(prepared, "one two ")
     monkeypatch.undo()
     async with projector(prepared):
@@ -141,9 +142,7 @@ async def test_the_end_of_a_transaction_does_not_lead_a_checkpoint_past_what_is_
         after = ends(prepared)
         assert {after[name, PARTITION] for name in GATHERING} == {before["gallery", PARTITION]}
 
-        told = len(story.events)
-        answer.complete()
-        await produce_events(prepared, story.events[told:])
+        await complete(prepared, answer)
         await caught_up(prepared)
     await assert_equal_to_replay(prepared)
 
